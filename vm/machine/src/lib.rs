@@ -2,4 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod isa;
+pub mod predicate;
+pub mod program;
 pub mod record;
