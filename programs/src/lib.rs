@@ -1,1 +1,5 @@
+//! What detection authors write, and how it becomes bytecode.
 #![forbid(unsafe_code)]
+
+pub mod diagnostic;
+pub mod hir;

@@ -1,0 +1,103 @@
+//! What we tell an author about a rule: a value with code, spans and help. Rendering is separate.
+//!
+//! A diagnostic is a *user mistake*, never a fault of a program at run time (a trap) nor of ours (an error type of
+//! the module). Everything is collected; nothing stops at the first.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A file of rules, or other text that diagnostics point into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Path as the user gave it, for messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Source {
+    /// A source.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into() })
+    }
+
+    /// Line of a byte offset, from 1.
+    pub fn line_of(&self, offset: usize) -> u32 {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        u32::try_from(before.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX - 1) + 1
+    }
+}
+
+/// A byte range in a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The source.
+    pub source: Arc<Source>,
+    /// Bytes.
+    pub range: Range<usize>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The rule is compiled; the author should look.
+    Warning,
+    /// The rule is refused.
+    Error,
+}
+
+/// One thing to tell the author.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Stable code, named after the mistake: `unknown-field`. `trapline explain CODE` has a page on each.
+    pub code: &'static str,
+    /// Error or warning.
+    pub level: Level,
+    /// One sentence without a full stop.
+    pub message: String,
+    /// Where, and what is wrong there; the first is the primary one.
+    pub labels: Vec<Label>,
+    /// What to do about it.
+    pub help: Vec<String>,
+}
+
+/// A place with a remark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// The remark; may be empty.
+    pub text: String,
+}
+
+impl Diagnostic {
+    /// An error with its primary label.
+    pub fn error(code: &'static str, message: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
+        Self {
+            code,
+            level: Level::Error,
+            message: message.into(),
+            labels: vec![Label { span, text: label.into() }],
+            help: Vec::new(),
+        }
+    }
+
+    /// A warning with its primary label.
+    pub fn warning(code: &'static str, message: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
+        Self { level: Level::Warning, ..Self::error(code, message, span, label) }
+    }
+
+    /// Adds a secondary label.
+    #[must_use]
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Adds a line of help.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+}
