@@ -1,5 +1,6 @@
 //! What detection authors write, and how it becomes bytecode.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod diagnostic;
 pub mod hir;
