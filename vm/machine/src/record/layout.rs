@@ -83,7 +83,7 @@ impl Layouts {
         u16::try_from(fixed + appended).unwrap_or(u16::MAX)
     }
 
-    /// Length of header and slots of a record of this family, in bytes.
+    /// Bytes that header and slots of a record of this family take up, whole groups: the heap begins here.
     pub fn slots_len(&self, family: FamilyId) -> u32 {
         HEADER_LEN + groups_len(u32::from(self.slot_count(family)))
     }

@@ -87,7 +87,7 @@ pub mod header {
     pub const TIME: u32 = 16;
     /// u64.
     pub const SEQUENCE: u32 = 24;
-    /// u32, length of header and slots.
+    /// u32, length of header and slots: where the last slot ends ([`super::slots_len`]), not its group.
     pub const SLOTS_LEN: u32 = 32;
     /// u32, total length.
     pub const TOTAL_LEN: u32 = 36;
@@ -143,4 +143,13 @@ pub const fn state_offset(index: u32) -> u32 {
 /// Bytes of the groups that hold `count` slots.
 pub const fn groups_len(count: u32) -> u32 {
     count.div_ceil(GROUP_SLOTS) * GROUP_LEN
+}
+
+/// Length of header and slots of a record with `count` slots: where the last slot ends, not its group. A record that
+/// lacks a field is shorter than a program that reads the field asks for, even if both end in one group.
+pub const fn slots_len(count: u32) -> u32 {
+    match count.checked_sub(1) {
+        Some(last) => HEADER_LEN + slot_offset(last) + 8,
+        None => HEADER_LEN,
+    }
 }

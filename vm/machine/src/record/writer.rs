@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use super::{
-    ENUM_OTHER, HEADER_LEN, LIST_LEN_MAX, Os, RECORD_LEN_MAX, Slot, flags, groups_len, header, slot_offset, state,
-    state_offset,
+    ENUM_OTHER, HEADER_LEN, LIST_LEN_MAX, Os, RECORD_LEN_MAX, Slot, flags, groups_len, header, slot_offset, slots_len,
+    state, state_offset,
 };
 
 /// A value as a decoder hands it over.
@@ -80,17 +80,17 @@ impl<'m> RecordWriter<'m> {
     /// None if the buffer is too small.
     pub fn new(bytes: &'m mut [u8], slot_count: u16, header: &RecordHeader) -> Option<Self> {
         let slot_count = u32::from(slot_count);
-        let slots_len = HEADER_LEN + groups_len(slot_count);
+        let heap = HEADER_LEN + groups_len(slot_count);
         let limit = bytes.len().min(RECORD_LEN_MAX as usize);
         let bytes = &mut bytes[..limit];
-        bytes.get_mut(..slots_len as usize)?.fill(0);
+        bytes.get_mut(..heap as usize)?.fill(0);
         let os = header.os.map_or(0, |os| os as u32) << flags::OS_SHIFT;
-        let mut writer = Self { bytes, slot_count, end: slots_len, flags: os };
+        let mut writer = Self { bytes, slot_count, end: heap, flags: os };
         writer.put(header::DIGEST, &header.digest.to_le_bytes());
         writer.put(header::CLASS, &header.class.to_le_bytes());
         writer.put(header::TIME, &header.time_ns.to_le_bytes());
         writer.put(header::SEQUENCE, &header.sequence.to_le_bytes());
-        writer.put(header::SLOTS_LEN, &slots_len.to_le_bytes());
+        writer.put(header::SLOTS_LEN, &slots_len(slot_count).to_le_bytes());
         Some(writer)
     }
 
@@ -288,6 +288,23 @@ mod tests {
             assert_eq!(view.state(Slot(0)) & state::TRUNCATED != 0, room < 10);
         }
         assert!(RecordWriter::new(&mut vec![0; slots as usize - 1], 8, &HEADER).is_none());
+    }
+
+    #[test]
+    fn a_record_has_the_slots_it_was_given_and_no_more() {
+        for count in 1..=17u16 {
+            let mut bytes = vec![0; 1024];
+            let mut writer = RecordWriter::new(&mut bytes, count, &HEADER).unwrap();
+            for slot in 0..32 {
+                writer.set(Slot(slot), 0, &Cell::Present(Value::Int(7)));
+            }
+            let len = writer.finish();
+            let view = RecordView::new(&bytes[..len as usize]).unwrap();
+            assert_eq!(view.slots_len(), slots_len(u32::from(count)));
+            for slot in 0..32 {
+                assert_eq!(view.state(Slot(slot)), u8::from(slot < count) * state::PRESENT, "{slot} of {count}");
+            }
+        }
     }
 
     #[test]
