@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod helper;
 pub mod isa;
+pub mod memory;
 pub mod predicate;
 pub mod program;
 pub mod record;
+pub mod text;
+pub mod trap;

@@ -394,8 +394,6 @@ fn set_target(slot: &mut Instruction, to_imm: bool, distance: i64) -> Result<(),
 pub(super) mod syntax {
     //! Writes operands as the assembler reads them.
 
-    use std::fmt::Write;
-
     use super::{Place, places};
     use crate::isa::Instruction;
     use crate::isa::table::{Role, Row};
@@ -422,7 +420,7 @@ pub(super) mod syntax {
                 Place::Target if row.imm == Role::Target => format!("{:+}", slot.imm),
                 Place::Target => format!("{:+}", slot.offset),
             };
-            let _ = write!(text, "{operand}");
+            text.push_str(&operand);
         }
         text
     }

@@ -78,7 +78,9 @@ mod tests {
 
         #[test]
         fn assembling_any_text_is_total(text in "(mov|jeq|ldxw|lock|call|local|[%r0-9\\[\\],+\\-x:# \n]|\\PC){0,40}") {
-            let _ = assemble(&text);
+            if let Err(errors) = assemble(&text) {
+                prop_assert!(!errors.is_empty());
+            }
         }
     }
 }

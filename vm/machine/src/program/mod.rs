@@ -1,7 +1,9 @@
 //! Programs: compiled ([`Object`]), linked ([`Program`]), proved (`Verified`, made by the verifier alone).
 
+mod load;
 mod object;
 
+pub use load::{Block, LoadError, LoadReason, Loaded};
 pub use object::{Line, Object, Relocation, RelocationKind};
 
 use crate::isa::Instruction;

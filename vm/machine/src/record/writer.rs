@@ -160,7 +160,7 @@ impl<'m> RecordWriter<'m> {
                 }
                 self.append(&octets[..len as usize])
             }
-            Value::List(items) => match self.reserve_groups(items.len(), |count| groups_len(count)) {
+            Value::List(items) => match self.reserve_groups(items.len(), groups_len) {
                 None => return self.put_cell(base, index, state::LOST, 0),
                 Some((at, count)) => {
                     if (count as usize) < items.len() {

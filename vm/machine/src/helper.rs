@@ -1,0 +1,525 @@
+//! Helpers: what a program can call beyond its own code.
+//!
+//! A helper is a row of a table: number, name, what its arguments must be, what it returns, what it costs. Verifier,
+//! linker and executors read the same row. A helper is total: it answers, or traps with
+//! [`Trap::HelperArgument`] for arguments that the verifier would have refused. It never reads beyond the record and
+//! keeps no state but its scratch buffers.
+//!
+//! # Fuel
+//!
+//! A call is one instruction of its block. Before a helper with [`Work::Bytes`] runs, it is charged one fuel per
+//! started 16 bytes that it will look at; if that is more than is left, it does not run.
+//!
+//! # Answers of three values
+//!
+//! Tests on fields return [`FALSE`], [`TRUE`] or [`UNKNOWN`]: a field that is absent or lost decides nothing; a
+//! truncated one decides what its kept beginning can decide.
+
+use crate::memory::{GuestAddr, Memory, Region};
+use crate::predicate::{Cmp, StrOp};
+use crate::record::{LIST_LEN_MAX, LONG_STRING_LEN_MAX, ListView, RECORD_LEN_MAX, RecordView, Slot, state};
+use crate::text::fold_str_into;
+use crate::trap::Trap;
+
+/// Answer of a test: it does not hold.
+pub const FALSE: u64 = 0;
+/// Answer of a test: it holds.
+pub const TRUE: u64 = 1;
+/// Answer of a test: it cannot be told.
+pub const UNKNOWN: u64 = 2;
+
+/// Flag of `str_test`: compare by Unicode simple case folding.
+pub const STR_TEST_FOLD: u64 = 0x100;
+/// Flag of `str_test`: the left slot is a list of strings; any element will do.
+pub const STR_TEST_LIST: u64 = 0x200;
+
+/// Bytes of work that one fuel pays for.
+pub const WORK_BYTES_PER_FUEL: u32 = 16;
+
+/// What an argument must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgType {
+    /// Any initialised scalar.
+    Scalar,
+    /// The address of the record (`r1` at entry), unchanged.
+    Record,
+    /// A constant: the number of a slot that the program's manifest lists.
+    Slot,
+    /// A constant that has only bits of this mask.
+    ConstMask(u64),
+    /// A constant of at most this.
+    ConstMax(u64),
+}
+
+/// What `r0` holds after the call; always a scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnRange {
+    /// Smallest value, signed.
+    pub min: i64,
+    /// Largest value, signed.
+    pub max: i64,
+}
+
+const ANY_SCALAR: ReturnRange = ReturnRange { min: i64::MIN, max: i64::MAX };
+const THREE_VALUED: ReturnRange = ReturnRange { min: 0, max: 2 };
+
+/// What a helper works on.
+#[derive(Debug)]
+pub struct HelperContext<'m> {
+    record: Option<RecordView<'m>>,
+    scratch: &'m mut Scratch,
+}
+
+/// Buffers that helpers keep between calls, so that no call allocates once they have grown.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    left: String,
+    right: String,
+}
+
+/// Arguments `r1` to `r5`.
+pub type Arguments = [u64; 5];
+
+/// The work that a call does, in bytes looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Nothing beyond the instruction.
+    None,
+    /// What depends on its arguments.
+    Bytes {
+        /// For this call.
+        of: fn(&HelperContext<'_>, &Arguments) -> Result<u32, Trap>,
+        /// At most, where only some arguments are known.
+        most: fn(&[Option<u64>; 5]) -> u32,
+    },
+}
+
+/// One helper.
+#[derive(Clone, Copy, Debug)]
+pub struct Helper {
+    /// The number that `call` names.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    /// What it takes, from `r1` on.
+    pub args: &'static [ArgType],
+    /// What it returns.
+    pub returns: ReturnRange,
+    /// What it costs.
+    pub work: Work,
+    run: fn(&mut HelperContext<'_>, &Arguments) -> Result<u64, Trap>,
+}
+
+/// A set of helpers.
+#[derive(Debug)]
+pub struct HelperTable {
+    /// For messages.
+    pub name: &'static str,
+    /// Ascending by number.
+    pub helpers: &'static [Helper],
+}
+
+impl HelperTable {
+    /// The helper with this number.
+    pub fn get(&self, number: u32) -> Option<&'static Helper> {
+        self.helpers.iter().find(|helper| helper.number == number)
+    }
+}
+
+impl Helper {
+    /// Fuel for the work of a call with these arguments.
+    #[inline]
+    pub fn fuel(&self, memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+        match self.work {
+            Work::None => Ok(0),
+            Work::Bytes { of, .. } => Ok(fuel_of(of(&HelperContext::new(memory), args)?)),
+        }
+    }
+
+    /// The most fuel that the work of any call can cost; what is known of the arguments may lower it.
+    pub fn fuel_max(&self, known: &[Option<u64>; 5]) -> u64 {
+        match self.work {
+            Work::None => 0,
+            Work::Bytes { most, .. } => fuel_of(most(known)),
+        }
+    }
+
+    /// Does the work.
+    #[inline]
+    pub fn call(&self, memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+        (self.run)(&mut HelperContext::new(memory), args)
+    }
+
+    /// Whether it reads the record.
+    pub fn reads_record(&self) -> bool {
+        self.args.contains(&ArgType::Record)
+    }
+}
+
+fn fuel_of(bytes: u32) -> u64 {
+    u64::from(bytes.div_ceil(WORK_BYTES_PER_FUEL))
+}
+
+impl<'m> HelperContext<'m> {
+    fn new(memory: &'m mut Memory) -> Self {
+        let (record, scratch) = memory.record_and_scratch();
+        Self { record: RecordView::new(record), scratch }
+    }
+
+    /// The record, if `addr` is its address.
+    fn record(&self, addr: u64) -> Result<RecordView<'m>, Trap> {
+        let here = GuestAddr(addr) == GuestAddr(u64::from(Region::Record.base()));
+        self.record.filter(|_| here).ok_or(Trap::HelperArgument)
+    }
+}
+
+/// For raw programs.
+pub static RAW_HELPERS: HelperTable = HelperTable {
+    name: "raw",
+    helpers: &[Helper {
+        number: 5,
+        name: "identity",
+        doc: "Returns its first argument.",
+        args: &[ArgType::Scalar],
+        returns: ANY_SCALAR,
+        work: Work::None,
+        run: |_, args| Ok(args[0]),
+    }],
+};
+
+/// For rule programs.
+pub static RULE_HELPERS: HelperTable = HelperTable {
+    name: "rule",
+    helpers: &[
+        Helper {
+            number: 1,
+            name: "str_test",
+            doc: "Compares the string, path, bytes or ip of two slots: 0 false, 1 true, 2 unknown.",
+            args: &[
+                ArgType::Record,
+                ArgType::Slot,
+                ArgType::Slot,
+                ArgType::ConstMask(STR_TEST_FOLD | STR_TEST_LIST | 3),
+            ],
+            returns: THREE_VALUED,
+            work: Work::Bytes { of: str_test_work, most: str_test_work_max },
+            run: str_test,
+        },
+        Helper {
+            number: 2,
+            name: "sat_add",
+            doc: "Signed sum, saturating.",
+            args: &[ArgType::Scalar, ArgType::Scalar],
+            returns: ANY_SCALAR,
+            work: Work::None,
+            run: |_, args| Ok(signed(args, i64::saturating_add)),
+        },
+        Helper {
+            number: 3,
+            name: "sat_sub",
+            doc: "Signed difference, saturating.",
+            args: &[ArgType::Scalar, ArgType::Scalar],
+            returns: ANY_SCALAR,
+            work: Work::None,
+            run: |_, args| Ok(signed(args, i64::saturating_sub)),
+        },
+        Helper {
+            number: 4,
+            name: "sat_mul",
+            doc: "Signed product, saturating.",
+            args: &[ArgType::Scalar, ArgType::Scalar],
+            returns: ANY_SCALAR,
+            work: Work::None,
+            run: |_, args| Ok(signed(args, i64::saturating_mul)),
+        },
+        Helper {
+            number: 6,
+            name: "decimal_mul",
+            doc: "Product of two counts of millionths, towards zero, saturating.",
+            args: &[ArgType::Scalar, ArgType::Scalar],
+            returns: ANY_SCALAR,
+            work: Work::None,
+            run: |_, args| Ok(signed(args, decimal_mul)),
+        },
+        Helper {
+            number: 7,
+            name: "decimal_div",
+            doc: "Quotient of two counts of millionths, towards zero, saturating; 0 for a divisor of 0.",
+            args: &[ArgType::Scalar, ArgType::Scalar],
+            returns: ANY_SCALAR,
+            work: Work::None,
+            run: |_, args| Ok(signed(args, decimal_div)),
+        },
+        Helper {
+            number: 8,
+            name: "str_len",
+            doc: "Length of a string slot in characters (of what is kept of it); 0 without a value.",
+            args: &[ArgType::Record, ArgType::Slot],
+            returns: ReturnRange { min: 0, max: LONG_STRING_LEN_MAX as i64 },
+            work: Work::Bytes { of: str_len_work, most: |_| LONG_STRING_LEN_MAX },
+            run: str_len,
+        },
+        Helper {
+            number: 9,
+            name: "int_list_test",
+            doc: "Compares any element of a list of numbers with a number: 0 false, 1 true, 2 unknown.",
+            args: &[ArgType::Record, ArgType::Slot, ArgType::ConstMax(Cmp::Ge as u64), ArgType::Scalar],
+            returns: THREE_VALUED,
+            work: Work::Bytes { of: int_list_work, most: |_| LIST_LEN_MAX * ELEMENT_WORK },
+            run: int_list_test,
+        },
+    ],
+};
+
+/// Bytes that looking at one element of a list counts for, beside the bytes it points to.
+const ELEMENT_WORK: u32 = 8;
+/// The most bytes of the elements of one list that are compared; later ones count as unknown.
+const LIST_BYTES_MAX: u32 = RECORD_LEN_MAX;
+
+fn signed(args: &Arguments, op: fn(i64, i64) -> i64) -> u64 {
+    op(args[0].cast_signed(), args[1].cast_signed()).cast_unsigned()
+}
+
+const MILLION: i128 = 1_000_000;
+
+fn decimal_mul(a: i64, b: i64) -> i64 {
+    saturate(i128::from(a) * i128::from(b) / MILLION)
+}
+
+fn decimal_div(a: i64, b: i64) -> i64 {
+    if b == 0 { 0 } else { saturate(i128::from(a) * MILLION / i128::from(b)) }
+}
+
+fn saturate(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
+}
+
+fn slot(number: u64) -> Result<Slot, Trap> {
+    u16::try_from(number).map(Slot).map_err(|_| Trap::HelperArgument)
+}
+
+/// A value as far as it is known.
+#[derive(Clone, Copy)]
+struct Known<'m> {
+    bytes: &'m [u8],
+    truncated: bool,
+}
+
+impl<'m> Known<'m> {
+    /// None without a value. A string longer than any that a record keeps is cut, which bounds the work.
+    fn new(bits: u8, bytes: Option<&'m [u8]>) -> Option<Self> {
+        let bytes = bytes.filter(|_| bits & state::PRESENT != 0)?;
+        let cut = bytes.get(..LONG_STRING_LEN_MAX as usize);
+        Some(Self {
+            bytes: cut.unwrap_or(bytes),
+            truncated: bits & state::TRUNCATED != 0 || cut.is_some_and(|cut| cut.len() < bytes.len()),
+        })
+    }
+
+    fn of_slot(record: &RecordView<'m>, slot: Slot) -> Option<Self> {
+        Self::new(record.state(slot), record.bytes(slot))
+    }
+
+    fn len(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+}
+
+/// The elements of a list of scalars that are looked at, and whether these are all.
+fn elements<'m>(record: &RecordView<'m>, slot: Slot) -> Option<(ListView<'m>, u32, bool)> {
+    let bits = record.state(slot);
+    let list = record.list(slot, 0).filter(|_| bits & state::PRESENT != 0)?;
+    let count = list.len().min(LIST_LEN_MAX);
+    Some((list, count, bits & state::TRUNCATED == 0 && count == list.len()))
+}
+
+struct StrTest<'m> {
+    record: RecordView<'m>,
+    left: Slot,
+    right: Option<Known<'m>>,
+    op: StrOp,
+    fold: bool,
+    list: bool,
+}
+
+impl<'m> StrTest<'m> {
+    fn new(context: &HelperContext<'m>, args: &Arguments) -> Result<Self, Trap> {
+        let record = context.record(args[0])?;
+        let op = match args[3] & !(STR_TEST_FOLD | STR_TEST_LIST) {
+            0 => StrOp::Equals,
+            1 => StrOp::Contains,
+            2 => StrOp::StartsWith,
+            3 => StrOp::EndsWith,
+            _ => return Err(Trap::HelperArgument),
+        };
+        let right = Known::of_slot(&record, slot(args[2])?);
+        let (fold, list) = (args[3] & STR_TEST_FOLD != 0, args[3] & STR_TEST_LIST != 0);
+        Ok(Self { record, left: slot(args[1])?, right, op, fold, list })
+    }
+
+    /// Calls `f` with each value on the left (None: not known) until it breaks. Elements beyond the caps are given
+    /// as one unknown value.
+    fn each_left(&self, mut f: impl FnMut(Option<Known<'m>>) -> bool) {
+        if !self.list {
+            f(Known::of_slot(&self.record, self.left));
+            return;
+        }
+        let Some((list, count, complete)) = elements(&self.record, self.left) else {
+            f(None);
+            return;
+        };
+        let mut room = LIST_BYTES_MAX;
+        for element in 0..count {
+            let value = Known::new(list.state(element, 0), list.bytes(element, 0));
+            match room.checked_sub(value.map_or(0, |value| value.len())) {
+                Some(left) => room = left,
+                None => {
+                    f(None);
+                    return;
+                }
+            }
+            if !f(value) {
+                return;
+            }
+        }
+        if !complete {
+            f(None);
+        }
+    }
+}
+
+fn str_test_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
+    let test = StrTest::new(context, args)?;
+    let mut bytes = test.right.map_or(0, |right| right.len());
+    test.each_left(|value| {
+        bytes += value.map_or(0, |value| value.len()) + if test.list { ELEMENT_WORK } else { 0 };
+        true
+    });
+    Ok(bytes)
+}
+
+fn str_test_work_max(known: &[Option<u64>; 5]) -> u32 {
+    let left = match known[3] {
+        Some(flags) if flags & STR_TEST_LIST == 0 => LONG_STRING_LEN_MAX,
+        _ => LIST_BYTES_MAX + (LIST_LEN_MAX + 1) * ELEMENT_WORK,
+    };
+    left + LONG_STRING_LEN_MAX
+}
+
+fn str_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let test = StrTest::new(context, args)?;
+    let Some(right) = test.right else { return Ok(UNKNOWN) };
+    let Scratch { left: left_folded, right: right_folded } = &mut *context.scratch;
+    let right_text = std::str::from_utf8(right.bytes).ok();
+    if test.fold {
+        let Some(text) = right_text else { return Ok(UNKNOWN) };
+        right_folded.clear();
+        fold_str_into(text, right_folded);
+    }
+    let mut answer = FALSE;
+    test.each_left(|left| {
+        let one = match left {
+            None => UNKNOWN,
+            Some(left) if test.fold => match std::str::from_utf8(left.bytes) {
+                Ok(text) => {
+                    left_folded.clear();
+                    fold_str_into(text, left_folded);
+                    let folded = Known { bytes: left_folded.as_bytes(), ..left };
+                    compare(test.op, folded, Known { bytes: right_folded.as_bytes(), ..right })
+                }
+                Err(_) => UNKNOWN,
+            },
+            Some(left) => compare(test.op, left, right),
+        };
+        answer = if one == TRUE { TRUE } else { answer.max(one) };
+        one != TRUE
+    });
+    Ok(answer)
+}
+
+/// Three-valued comparison of two values of which the end may be missing.
+fn compare(op: StrOp, left: Known<'_>, right: Known<'_>) -> u64 {
+    let (a, b) = (left.bytes, right.bytes);
+    let decided = |holds: bool| if holds { TRUE } else { FALSE };
+    let possible = |may_hold: bool| if may_hold { UNKNOWN } else { FALSE };
+    match (op, left.truncated, right.truncated) {
+        (StrOp::Equals, false, false) => decided(a == b),
+        (StrOp::Equals, true, false) => possible(b.starts_with(a)),
+        (StrOp::Equals, false, true) => possible(a.starts_with(b)),
+        (StrOp::Equals, true, true) => possible(a.starts_with(b) || b.starts_with(a)),
+        (StrOp::StartsWith, false, false) => decided(a.starts_with(b)),
+        (StrOp::StartsWith, true, false) if a.starts_with(b) => TRUE,
+        (StrOp::StartsWith, true, false) => possible(b.starts_with(a)),
+        (StrOp::StartsWith, false, true) => possible(a.starts_with(b)),
+        (StrOp::StartsWith, true, true) => possible(a.starts_with(b) || b.starts_with(a)),
+        (StrOp::EndsWith, false, false) => decided(a.ends_with(b)),
+        (StrOp::EndsWith, true, false) => {
+            if b.is_empty() {
+                TRUE
+            } else {
+                UNKNOWN
+            }
+        }
+        (StrOp::EndsWith, false, true) => find(a, b).map_or(UNKNOWN, possible),
+        (StrOp::EndsWith, true, true) => UNKNOWN,
+        (StrOp::Contains, false, false) => find(a, b).map_or(UNKNOWN, decided),
+        (StrOp::Contains, true, false) => {
+            if find(a, b) == Some(true) {
+                TRUE
+            } else {
+                UNKNOWN
+            }
+        }
+        (StrOp::Contains, false, true) => find(a, b).map_or(UNKNOWN, possible),
+        (StrOp::Contains, true, true) => UNKNOWN,
+        (StrOp::Like | StrOp::Regex | StrOp::Under, ..) => UNKNOWN,
+    }
+}
+
+/// Whether `b` occurs in `a`, in time linear in both; None if one is not text.
+fn find(a: &[u8], b: &[u8]) -> Option<bool> {
+    if b.len() > a.len() {
+        return Some(false);
+    }
+    Some(std::str::from_utf8(a).ok()?.contains(std::str::from_utf8(b).ok()?))
+}
+
+fn str_len_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
+    Ok(Known::of_slot(&context.record(args[0])?, slot(args[1])?).map_or(0, |value| value.len()))
+}
+
+fn str_len(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let value = Known::of_slot(&context.record(args[0])?, slot(args[1])?);
+    // Counts the bytes that begin a character, which is also an answer for what is not text.
+    Ok(value.map_or(0, |value| value.bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64))
+}
+
+fn int_list_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
+    let count = elements(&context.record(args[0])?, slot(args[1])?).map_or(0, |(_, count, _)| count);
+    Ok(count * ELEMENT_WORK)
+}
+
+fn int_list_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let record = context.record(args[0])?;
+    let holds: fn(&i64, &i64) -> bool = match args[2] {
+        0 => i64::eq,
+        1 => i64::ne,
+        2 => i64::lt,
+        3 => i64::le,
+        4 => i64::gt,
+        5 => i64::ge,
+        _ => return Err(Trap::HelperArgument),
+    };
+    let Some((list, count, complete)) = elements(&record, slot(args[1])?) else { return Ok(UNKNOWN) };
+    let mut answer = if complete { FALSE } else { UNKNOWN };
+    for element in 0..count {
+        if list.state(element, 0) & state::PRESENT == 0 {
+            answer = UNKNOWN;
+        } else if holds(&list.raw(element, 0).cast_signed(), &args[3].cast_signed()) {
+            return Ok(TRUE);
+        }
+    }
+    Ok(answer)
+}
