@@ -1,6 +1,6 @@
 //! Reads a record. Total on any bytes: what does not lie inside the record reads as absent.
 
-use super::{GROUP_LEN, HEADER_LEN, Os, Slot, flags, groups_len, header, slot_offset, state_offset};
+use super::{GROUP_LEN, HEADER_LEN, Os, RECORD_LEN_MAX, Slot, flags, groups_len, header, slot_offset, state_offset};
 
 /// A record to read from.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,9 @@ impl<'a> RecordView<'a> {
     /// None if it is not inside the record.
     pub fn list(&self, slot: Slot, members: u32) -> Option<ListView<'a>> {
         let (offset, count) = unpack(self.raw(slot));
+        if count > RECORD_LEN_MAX {
+            return None;
+        }
         let stride = groups_len(members);
         let len = if members == 0 { groups_len(count) } else { count.checked_mul(stride)? };
         let end = offset.checked_add(len)?;

@@ -1,0 +1,78 @@
+//! What evaluation writes to: folded values of the current event, each folded once however many predicates read it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The most bytes of folded text kept for one event; beyond it they are forgotten and folded again when asked for.
+pub const FOLDED_LEN_MAX: usize = 1 << 20;
+
+/// Reusable working memory of predicate evaluation, one a thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    folded: Vec<u8>,
+    /// By slot value (offset and length in the record), which names a string of the current event.
+    places: HashMap<u64, Range<usize>>,
+    last: Option<(u64, Range<usize>)>,
+}
+
+impl Scratch {
+    /// Forgets the values of the event before. Must be called whenever the record changes.
+    pub fn begin_event(&mut self) {
+        self.folded.clear();
+        self.places.clear();
+        self.last = None;
+    }
+
+    /// The folded form of a string of the current event.
+    pub(super) fn fold(&mut self, raw: u64, bytes: &[u8]) -> &[u8] {
+        let place = match &self.last {
+            Some((last, place)) if *last == raw => place.clone(),
+            _ => {
+                let place = match self.places.get(&raw) {
+                    Some(place) => place.clone(),
+                    None => self.fold_new(raw, bytes),
+                };
+                self.last = Some((raw, place.clone()));
+                place
+            }
+        };
+        self.folded.get(place).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn folded_len(&self) -> usize {
+        self.folded.len()
+    }
+
+    fn fold_new(&mut self, raw: u64, bytes: &[u8]) -> Range<usize> {
+        // A character's fold is at most half as long again in bytes (`Ⱥ`, two bytes, folds to three).
+        let len_max = bytes.len() + bytes.len() / 2;
+        if self.folded.len().saturating_add(len_max) > FOLDED_LEN_MAX {
+            self.begin_event();
+        }
+        let start = self.folded.len();
+        fold_into(bytes, &mut self.folded);
+        let place = start..self.folded.len();
+        self.places.insert(raw, place.clone());
+        place
+    }
+}
+
+/// Appends the text folded character by character; bytes that are not UTF-8 stay as they are.
+pub(super) fn fold_into(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_ascii() {
+                out.push(c.to_ascii_lowercase() as u8);
+            } else {
+                out.extend_from_slice(fold_char(c).encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        out.extend_from_slice(chunk.invalid());
+    }
+}
+
+/// Unicode simple case folding.
+pub(super) fn fold_char(c: char) -> char {
+    unicode_case_mapping::case_folded(c).and_then(|folded| char::from_u32(folded.get())).unwrap_or(c)
+}
