@@ -5,6 +5,8 @@
 //! [`trapline_vm::record`]. The catalogue says what a field *means*; what a given source calls it and whether that
 //! source has it at all is the business of the taxonomies.
 
+pub mod taxonomy;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 

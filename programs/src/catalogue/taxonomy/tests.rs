@@ -1,0 +1,6 @@
+use super::*;
+
+#[test]
+fn embedded_taxonomies_load() {
+    load::windows().unwrap();
+}
