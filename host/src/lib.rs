@@ -1,5 +1,9 @@
-//! Trapline's host side: where events come from, and what runs rules over them.
+//! Trapline's host side: where events come from, the agent that runs rules over them, where alerts go, and the
+//! command line. Depends on all other crates; nothing depends on it.
 
 #![deny(unsafe_code)]
 
+pub mod agent;
+pub mod cli;
+pub mod sink;
 pub mod source;

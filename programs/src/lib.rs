@@ -4,3 +4,4 @@
 pub mod catalogue;
 pub mod diagnostic;
 pub mod hir;
+pub mod stock;

@@ -1,0 +1,15 @@
+//! The agent: rules in, events through, alerts out.
+//!
+//! ```text
+//! rule text ── load ──► Generation ─┐  (swapped at a marker in the stream)
+//! raw events ───────────────────────┴─► worker ── Alert ──► sink
+//! ```
+//!
+//! [`load`] turns rules into proved programs; nothing else makes a program that runs. [`worker`] is one thread's
+//! share of the stream: it decodes a raw event into the record that programs read, runs the generation over it, and
+//! decodes the whole event once more when something matched. [`supply`] answers which rules the sources can serve.
+
+pub mod alert;
+pub mod message;
+pub mod summary;
+pub mod supply;

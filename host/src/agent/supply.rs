@@ -1,0 +1,250 @@
+//! Which rules the sources at hand can serve: promise 1.
+//!
+//! A source has a *supply profile*: the classes it reports and the fields it fills in each. A rule that cannot match
+//! on what a profile supplies is *inert* there; one that reads something the profile lacks and can match without it
+//! is *partly supplied*. The answer comes from the rule's condition, by running it over sets of truth values: a test
+//! on a supplied field can be anything, a test on an unsupplied one is what the rule says of absent fields.
+
+use std::collections::BTreeSet;
+
+use trapline_programs::hir::{Absent, Expr, Leaf, LeafKind, Operand, Quantifier, Rule};
+use trapline_vm::record::{Catalogue, ClassId};
+
+/// What a profile can do for a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// Everything the rule reads.
+    Full,
+    /// The rule can match, and these fields that it reads are never there.
+    Part(Vec<String>),
+    /// The rule cannot match.
+    Inert(Lack),
+}
+
+/// Why a rule cannot match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The profile has none of the rule's classes.
+    Classes(Vec<String>),
+    /// The rule cannot be true without these fields.
+    Fields(Vec<String>),
+}
+
+/// What sources of one profile supply.
+pub trait Profile {
+    /// Whether events of this class occur.
+    fn class(&self, class: ClassId) -> bool;
+    /// Whether events of this class can have this field.
+    fn field(&self, class: ClassId, field: &str) -> bool;
+}
+
+/// What a profile can do for a rule.
+pub fn supply(catalogue: &Catalogue, rule: &Rule, profile: &dyn Profile) -> Supply {
+    let classes: Vec<ClassId> = rule.classes.iter().copied().filter(|class| profile.class(*class)).collect();
+    if classes.is_empty() {
+        let names = rule.classes.iter().map(|class| catalogue.class(*class).name.clone()).collect();
+        return Supply::Inert(Lack::Classes(names));
+    }
+    let mut fields = BTreeSet::new();
+    read_by(&rule.condition, &mut fields);
+    let missing = |class: ClassId| fields.iter().filter(|field| !profile.field(class, field)).copied().collect();
+    let per_class: Vec<BTreeSet<&str>> = classes.into_iter().map(missing).collect();
+    let can_match = |missing: &BTreeSet<&str>| values(&rule.condition, &|field| !missing.contains(field)) & TRUE != 0;
+    if !per_class.iter().any(can_match) {
+        // Name the fields that are each needed; if it is only several together, name them all.
+        let all: BTreeSet<&str> = per_class.iter().flatten().copied().collect();
+        let needed: Vec<&str> = all.iter().copied().filter(|field| !can_match(&BTreeSet::from([*field]))).collect();
+        let named = if needed.is_empty() { all.into_iter().collect() } else { needed };
+        return Supply::Inert(Lack::Fields(named.into_iter().map(str::to_owned).collect()));
+    }
+    // A field that one of the classes has is supplied where it can be.
+    let mut lacking = per_class.into_iter().reduce(|a, b| a.intersection(&b).copied().collect()).unwrap_or_default();
+    let mut excepted = BTreeSet::new();
+    rule.exceptions.iter().for_each(|exception| read_by(&exception.condition, &mut excepted));
+    let classes: Vec<ClassId> = rule.classes.iter().copied().filter(|class| profile.class(*class)).collect();
+    lacking.extend(excepted.into_iter().filter(|field| !classes.iter().any(|class| profile.field(*class, field))));
+    if lacking.is_empty() { Supply::Full } else { Supply::Part(lacking.into_iter().map(str::to_owned).collect()) }
+}
+
+/// A set of truth values.
+type Values = u8;
+const TRUE: Values = 1;
+const FALSE: Values = 2;
+const UNKNOWN: Values = 4;
+const ANY: Values = TRUE | FALSE | UNKNOWN;
+
+/// Every value that the condition might take; more than it can where tests depend on each other.
+fn values(expr: &Expr, supplied: &dyn Fn(&str) -> bool) -> Values {
+    let absent = |absent: Absent| match absent {
+        Absent::Unknown => UNKNOWN,
+        Absent::False => FALSE,
+    };
+    match expr {
+        Expr::Const(true) => TRUE,
+        Expr::Const(false) => FALSE,
+        Expr::Leaf(leaf) => {
+            let mut fields = BTreeSet::new();
+            fields_of(leaf, &mut fields);
+            if fields.into_iter().all(supplied) {
+                ANY
+            } else if matches!(leaf.kind, LeafKind::Exists(_)) {
+                FALSE
+            } else {
+                absent(leaf.absent)
+            }
+        }
+        Expr::And(parts) => parts.iter().fold(TRUE, |all, part| and(all, values(part, supplied))),
+        Expr::Or(parts) => not(parts.iter().fold(TRUE, |all, part| and(all, not(values(part, supplied))))),
+        Expr::Not(inner) => not(values(inner, supplied)),
+        Expr::IsTrue(inner) => {
+            let inner = values(inner, supplied);
+            (inner & TRUE) | if inner & (FALSE | UNKNOWN) == 0 { 0 } else { FALSE }
+        }
+        Expr::Quantifier { kind, list, body, absent: when_absent, .. } => {
+            if !supplied(&list.name) {
+                return absent(*when_absent);
+            }
+            let of_empty_list = match kind {
+                Quantifier::Any => FALSE,
+                Quantifier::All => TRUE,
+            };
+            values(body, supplied) | of_empty_list | UNKNOWN
+        }
+    }
+}
+
+fn not(values: Values) -> Values {
+    (values & UNKNOWN) | (values & TRUE) << 1 | (values & FALSE) >> 1
+}
+
+fn and(a: Values, b: Values) -> Values {
+    let both = (a | b) & FALSE | a & b & TRUE;
+    let unknown = (a & UNKNOWN != 0 && b & (TRUE | UNKNOWN) != 0) || (b & UNKNOWN != 0 && a & (TRUE | UNKNOWN) != 0);
+    both | if unknown { UNKNOWN } else { 0 }
+}
+
+/// Adds the fields that a condition reads.
+fn read_by<'e>(expr: &'e Expr, fields: &mut BTreeSet<&'e str>) {
+    match expr {
+        Expr::Const(_) => {}
+        Expr::Leaf(leaf) => fields_of(leaf, fields),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| read_by(part, fields)),
+        Expr::Not(inner) | Expr::IsTrue(inner) => read_by(inner, fields),
+        Expr::Quantifier { list, body, .. } => {
+            fields.insert(&list.name);
+            read_by(body, fields);
+        }
+    }
+}
+
+fn fields_of<'e>(leaf: &'e Leaf, fields: &mut BTreeSet<&'e str>) {
+    match &leaf.kind {
+        LeafKind::Predicate(predicate) => {
+            fields.insert(&predicate.field.name);
+        }
+        LeafKind::Exists(field)
+        | LeafKind::Flag(field)
+        | LeafKind::OneOf { field, .. }
+        | LeafKind::AnyInt { field, .. } => {
+            fields.insert(&field.name);
+        }
+        LeafKind::Compare { left, right, .. } => {
+            operand_fields(left, fields);
+            operand_fields(right, fields);
+        }
+        LeafKind::FieldTest { left, right, .. } => {
+            fields.insert(&left.name);
+            fields.insert(&right.name);
+        }
+    }
+}
+
+fn operand_fields<'e>(operand: &'e Operand, fields: &mut BTreeSet<&'e str>) {
+    match operand {
+        Operand::Const(_) => {}
+        Operand::Field(field) | Operand::Length(field) => {
+            fields.insert(&field.name);
+        }
+        Operand::ToDecimal(inner) => operand_fields(inner, fields),
+        Operand::Arithmetic { left, right, .. } => {
+            operand_fields(left, fields);
+            operand_fields(right, fields);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trapline_vm::predicate::FieldRef;
+    use trapline_vm::record::{FieldType, Scalar};
+
+    use super::*;
+
+    fn leaf(name: &str) -> Expr {
+        kind(LeafKind::Flag(field(name)), Absent::Unknown)
+    }
+
+    fn kind(kind: LeafKind, absent: Absent) -> Expr {
+        Expr::Leaf(Leaf { kind, absent, line: 1, text: String::new() })
+    }
+
+    fn field(name: &str) -> FieldRef {
+        FieldRef { name: name.into(), ty: FieldType::Scalar(Scalar::Bool) }
+    }
+
+    /// The values with `x` and `y` unsupplied.
+    fn of(expr: &Expr) -> Values {
+        values(expr, &|name| name != "x" && name != "y")
+    }
+
+    #[test]
+    fn kleene_tables_on_sets_agree_with_those_on_values() {
+        let one = |a: Values, b: Values| match (a, b) {
+            (FALSE, _) | (_, FALSE) => FALSE,
+            (TRUE, TRUE) => TRUE,
+            _ => UNKNOWN,
+        };
+        let bits = |set: Values| [TRUE, FALSE, UNKNOWN].into_iter().filter(move |bit| set & bit != 0);
+        for a in 0..8 {
+            for b in 0..8 {
+                let expected = bits(a).flat_map(|a| bits(b).map(move |b| one(a, b))).fold(0, |set, bit| set | bit);
+                // A set is never empty: an expression always has some value.
+                if a != 0 && b != 0 {
+                    assert_eq!(and(a, b), expected, "{a} {b}");
+                }
+            }
+        }
+        assert_eq!((not(TRUE), not(FALSE), not(UNKNOWN), not(ANY)), (FALSE, TRUE, UNKNOWN, ANY));
+    }
+
+    #[test]
+    fn what_cannot_be_true_without_a_field() {
+        let or = Expr::Or(vec![leaf("x"), leaf("a")]);
+        assert_eq!(of(&leaf("x")), UNKNOWN);
+        assert_eq!(of(&leaf("a")), ANY);
+        assert_eq!(of(&or) & TRUE, TRUE);
+        assert_eq!(of(&Expr::And(vec![leaf("x"), leaf("a")])) & TRUE, 0);
+        assert_eq!(of(&Expr::Or(vec![leaf("x"), leaf("y")])) & TRUE, 0);
+        assert_eq!(of(&Expr::Not(Box::new(leaf("x")))), UNKNOWN);
+        assert_eq!(of(&Expr::Not(Box::new(Expr::IsTrue(Box::new(leaf("x")))))), TRUE);
+        let exists = kind(LeafKind::Exists(field("x")), Absent::Unknown);
+        assert_eq!(of(&exists), FALSE);
+        assert_eq!(of(&Expr::Not(Box::new(exists))), TRUE);
+        let sigma = kind(LeafKind::Flag(field("x")), Absent::False);
+        assert_eq!(of(&Expr::Not(Box::new(sigma))), TRUE);
+    }
+
+    #[test]
+    fn quantifiers_over_supplied_and_unsupplied_lists() {
+        let any = |list: &str, kind| Expr::Quantifier {
+            kind,
+            list: field(list),
+            body: Box::new(Expr::Const(false)),
+            absent: Absent::Unknown,
+            line: 1,
+        };
+        assert_eq!(of(&any("x", Quantifier::Any)), UNKNOWN);
+        assert_eq!(of(&any("a", Quantifier::Any)) & TRUE, 0);
+        assert_eq!(of(&any("a", Quantifier::All)) & TRUE, TRUE);
+    }
+}

@@ -1,0 +1,211 @@
+//! `trapline debug exec`: runs raw instruction bytes, case by case, as VM people compare machines.
+
+use std::fs;
+use std::io::{self, BufRead, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use trapline_vm::interp;
+use trapline_vm::isa::Instruction;
+use trapline_vm::memory::Memory;
+use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Program, ProgramKind};
+
+use super::{Console, Outcome, OutputError};
+use crate::sink::json;
+use crate::sink::terminal::escape;
+
+/// The longest line of a file of cases, in bytes.
+const LINE_LEN_MAX: u64 = 16 * 1024 * 1024;
+
+/// Run raw programs and print what comes of each
+///
+/// One case a line: {"name": …, "raw": instruction bytes in hex, "mem": buffer in hex}. At entry r1 is the address of
+/// the buffer and r2 its length; helper 5 returns its first argument. One line a case comes out:
+/// {"name", "outcome": result|rejected|trap, "r0": hex, "reason", "fuel"}.
+#[derive(Args, Debug)]
+pub(super) struct Exec {
+    /// File of cases, or - for standard input
+    #[arg(long, value_name = "FILE.jsonl")]
+    cases: PathBuf,
+
+    /// What executes the programs
+    #[arg(long, default_value = "interpreter")]
+    engine: Machine,
+
+    /// Refuse programs that the verifier cannot prove safe
+    #[arg(long)]
+    verify: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Machine {
+    Interpreter,
+    /// Native code (comes later)
+    Jit,
+    /// The rbpf crate, for comparison (comes later)
+    Rbpf,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    raw: String,
+    #[serde(default)]
+    mem: Option<String>,
+}
+
+/// A line of output. Every key is on every line.
+#[derive(Debug, PartialEq, Serialize)]
+struct Report {
+    name: String,
+    outcome: &'static str,
+    r0: Option<String>,
+    reason: Option<String>,
+    fuel: Option<u64>,
+}
+
+impl Exec {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        match self.engine {
+            Machine::Interpreter => {}
+            Machine::Jit => anyhow::bail!("the JIT is not available yet: it comes in a later version"),
+            Machine::Rbpf => anyhow::bail!("this build has no rbpf to compare with: it comes in a later version"),
+        }
+        let reader = open(&self.cases)?;
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut bad = 0u64;
+        let mut number = 0u64;
+        let place = self.cases.display().to_string();
+        for_each_line(reader, |line| {
+            number += 1;
+            let report = match line {
+                Ok([]) => return Ok(()),
+                Ok(line) if line.iter().all(u8::is_ascii_whitespace) => return Ok(()),
+                Ok(line) => case(line, self.verify),
+                Err(reason) => Err(reason),
+            };
+            match report {
+                Ok(report) => {
+                    json::write(&mut out, &report).map_err(OutputError)?;
+                    out.write_all(b"\n").map_err(OutputError)?;
+                }
+                Err(reason) => {
+                    bad += 1;
+                    Console::new().line(&format!("{}:{number}: {}", escape(&place), escape(&reason)));
+                }
+            }
+            Ok(())
+        })
+        .with_context(|| place.clone())?;
+        out.flush().map_err(OutputError)?;
+        if bad > 0 {
+            anyhow::bail!("{bad} of the lines of {place} are not cases");
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = fs::File::open(path).with_context(|| path.display().to_string())?;
+    Ok(Box::new(io::BufReader::new(file)))
+}
+
+/// Calls back with each line without its end, or with what is wrong with it. Holds one line at a time, and of a line
+/// that is too long nothing.
+fn for_each_line(
+    mut reader: impl BufRead,
+    mut on: impl FnMut(Result<&[u8], String>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.by_ref().take(LINE_LEN_MAX + 1).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        } else if line.len() as u64 > LINE_LEN_MAX {
+            reader.skip_until(b'\n')?;
+            on(Err(format!("the line is longer than {LINE_LEN_MAX} bytes")))?;
+            continue;
+        }
+        on(Ok(&line))?;
+    }
+}
+
+/// Runs one case; an error is what is wrong with the line.
+fn case(line: &[u8], verify: bool) -> Result<Report, String> {
+    let case: Case = serde_json::from_slice(line).map_err(|error| format!("not a case: {error}"))?;
+    let raw = unhex(&case.raw).map_err(|error| format!("raw: {error}"))?;
+    let mem = unhex(case.mem.as_deref().unwrap_or("")).map_err(|error| format!("mem: {error}"))?;
+    let memory = Memory::for_raw(&mem).map_err(|error| format!("mem: {error}"))?;
+    let rejected = |name: String, reason: String| Report {
+        name,
+        outcome: "rejected",
+        r0: None,
+        reason: Some(reason),
+        fuel: None,
+    };
+    let Some(code) = Instruction::from_section(&raw) else {
+        return Ok(rejected(case.name, format!("{} bytes of code are no whole number of instructions", raw.len())));
+    };
+    todo!()
+}
+
+/// Bytes from hexadecimal digits of either case; blanks between bytes are allowed.
+fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    let mut high = None;
+    for (at, c) in text.char_indices() {
+        if c.is_ascii_whitespace() && high.is_none() {
+            continue;
+        }
+        let digit = c.to_digit(16).ok_or_else(|| format!("`{}` at {at} is not a hex digit", c.escape_debug()))?;
+        high = match high {
+            None => Some(digit),
+            Some(high) => {
+                bytes.push(u8::try_from(high << 4 | digit).expect("two hex digits fit a byte"));
+                None
+            }
+        };
+    }
+    match high {
+        None => Ok(bytes),
+        Some(_) => Err("an odd number of hex digits".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_of_either_case_and_with_blanks() {
+        assert_eq!(unhex("00 fF\n1a").unwrap(), [0, 0xff, 0x1a]);
+        assert_eq!(unhex("").unwrap(), []);
+        for bad in ["0", "0g", "0 0", "é0", "+1"] {
+            assert!(unhex(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lines_at_and_over_the_limit() {
+        let max = usize::try_from(LINE_LEN_MAX).unwrap();
+        for (len, good) in [(max - 1, true), (max, true), (max + 1, false)] {
+            let mut text = vec![b'x'; len];
+            text.extend_from_slice(b"\nnext\n");
+            let mut seen = Vec::new();
+            for_each_line(&text[..], |line| {
+                seen.push(line.map(<[u8]>::len).ok());
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(seen, [good.then_some(len), Some(4)], "{len}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Commands whose names are fixed already and which are not built yet: they say so instead of "unknown command".
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::Outcome;
+
+/// Check the signature and the proofs of a bundle (comes later).
+#[derive(Args, Debug)]
+pub(super) struct Verify {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<OsString>,
+}
+
+/// Watch this host (comes later).
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<OsString>,
+}
+
+impl Verify {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        anyhow::bail!(
+            "`trapline verify` comes with signed bundles, in a later version; `trapline check` verifies rules"
+        )
+    }
+}
+
+impl Run {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        anyhow::bail!(
+            "`trapline run` comes with live sensors, in a later version; `trapline replay` runs recorded events"
+        )
+    }
+}

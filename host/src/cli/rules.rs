@@ -1,0 +1,140 @@
+//! Finds rule files: what `--rules` and the paths of `check` and `test` name.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use trapline_programs::diagnostic::Source;
+use trapline_programs::stock;
+
+/// The name that stands for the stock rules.
+pub(super) const STOCK: &str = "stock";
+
+/// How deep folders of rules may nest.
+const FOLDER_DEPTH_MAX: u32 = 32;
+
+/// The files that some paths name.
+#[derive(Debug, Default)]
+pub(super) struct RuleFiles {
+    /// Their texts.
+    pub(super) files: Vec<RuleFile>,
+    /// Files in folders that are content for a later version: Sigma rules and object files.
+    pub(super) skipped: Vec<PathBuf>,
+}
+
+/// One file of rules.
+#[derive(Debug)]
+pub(super) struct RuleFile {
+    /// Its text.
+    pub(super) source: Arc<Source>,
+    /// The path it was found by: `stock`, a folder, or itself.
+    pub(super) ruleset: String,
+    /// Whether it was named itself, so that its errors are errors of the command.
+    pub(super) named: bool,
+}
+
+impl RuleFiles {
+    /// Reads what the paths name: files, folders, or `stock`. A path that cannot be read, or a file of a kind that
+    /// is not supported, is an error; files in folders that are no rules are passed over.
+    pub(super) fn find(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut found = Self::default();
+        for path in paths {
+            if path.as_os_str() == STOCK {
+                let files = stock::sources().into_iter();
+                found.files.extend(files.map(|source| RuleFile { source, ruleset: STOCK.into(), named: false }));
+                continue;
+            }
+            let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+            if metadata.is_dir() {
+                let before = (found.files.len(), found.skipped.len());
+                found.search(path, &path.display().to_string(), 0)?;
+                if before == (found.files.len(), found.skipped.len()) {
+                    bail!("{}: there are no .trap files in this folder", path.display());
+                }
+                continue;
+            }
+            match Kind::of(path) {
+                Kind::Trap => {
+                    let source = read(path)?;
+                    found.files.push(RuleFile { source, ruleset: path.display().to_string(), named: true });
+                }
+                Kind::Later(what) => bail!("{}: {what} come in a later version", path.display()),
+                Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap", path.display()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The texts, for the compiler.
+    pub(super) fn sources(&self) -> Vec<Arc<Source>> {
+        self.files.iter().map(|file| file.source.clone()).collect()
+    }
+
+    /// A sentence on what was passed over, if anything was.
+    pub(super) fn skipped_note(&self) -> Option<String> {
+        let first = self.skipped.first()?.display();
+        Some(match self.skipped.len() {
+            1 => format!("skipped {first}: Sigma rules and object files come in a later version"),
+            count => {
+                format!("skipped {count} files (first: {first}): Sigma rules and object files come in a later version")
+            }
+        })
+    }
+
+    fn search(&mut self, folder: &Path, ruleset: &str, depth: u32) -> anyhow::Result<()> {
+        if depth > FOLDER_DEPTH_MAX {
+            bail!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}", folder.display());
+        }
+        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        let mut entries = entries.collect::<Result<Vec<_>, _>>().with_context(|| folder.display().to_string())?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            // Links to folders are not followed: they could lead round in circles.
+            if entry.file_type().with_context(|| path.display().to_string())?.is_dir() {
+                self.search(&path, ruleset, depth + 1)?;
+                continue;
+            }
+            match Kind::of(&path) {
+                Kind::Trap => {
+                    self.files.push(RuleFile { source: read(&path)?, ruleset: ruleset.to_owned(), named: false });
+                }
+                Kind::Later(_) => self.skipped.push(path),
+                Kind::Other => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Kind {
+    Trap,
+    Later(&'static str),
+    Other,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("trap") => Self::Trap,
+            Some("yml" | "yaml") => Self::Later("Sigma rules"),
+            Some("o") => Self::Later("object files"),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Reads a rule file, and no more of it than the compiler would take. Bytes that are not UTF-8 become U+FFFD, which
+/// no rule means, so that the compiler points at them.
+pub(super) fn read(path: &Path) -> anyhow::Result<Arc<Source>> {
+    let limit = 4 * 1024 * 1024 + 1;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).with_context(|| path.display().to_string())?;
+    file.take(limit).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
+    Ok(Source::new(path.display().to_string(), String::from_utf8_lossy(&bytes)))
+}

@@ -1,0 +1,202 @@
+//! The summary of a run, for people: compact, on standard error.
+
+use std::collections::BTreeMap;
+
+use anstyle::{AnsiColor, Style};
+use trapline_programs::hir::Severity;
+
+use super::Console;
+use crate::agent::summary::{InertRule, Lacking, Summary};
+use crate::sink::terminal::escape;
+use crate::sink::text::severity_style;
+
+/// The most lines of one kind; the rest is counted. The JSON summary has all.
+const LINES_MAX: usize = 12;
+
+const NUMBER: Style = Style::new().bold();
+const LABEL: Style = Style::new().dimmed();
+const BAD: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+
+/// What the summary says of a rule beside its numbers.
+#[derive(Clone, Debug)]
+pub(super) struct RuleLine {
+    /// Its name.
+    pub(super) name: String,
+    /// One line.
+    pub(super) title: String,
+    /// How bad a match is.
+    pub(super) severity: Severity,
+}
+
+/// Prints the summary. `rules` has a line for each rule id.
+pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<String, RuleLine>) {
+    let mut lines = vec![String::new()];
+    let numbers = [
+        (summary.events, "event", "events"),
+        (summary.alerts, "alert", "alerts"),
+        (summary.refused, "refused", "refused"),
+        (summary.lost, "lost", "lost"),
+        (summary.traps, "trap", "traps"),
+        (summary.not_evaluable, "not evaluable", "not evaluable"),
+    ];
+    let shown = numbers.iter().enumerate().filter(|(index, (number, ..))| *index < 2 || *number > 0);
+    let head: Vec<String> = shown
+        .map(|(index, (number, one, many))| {
+            let style = if index == 2 || index == 4 { BAD } else { NUMBER };
+            format!("{style}{}{style:#} {}", grouped(*number), if *number == 1 { one } else { many })
+        })
+        .collect();
+    lines.push(head.join(", "));
+
+    let mut by_rule: Vec<(&String, u64)> = summary.alerts_by_rule.iter().map(|(id, count)| (id, *count)).collect();
+    let severity = |id: &str| rules.get(id).map(|rule| rule.severity);
+    by_rule.sort_by(|a, b| severity(b.0).cmp(&severity(a.0)).then(b.1.cmp(&a.1)).then(a.0.cmp(b.0)));
+    for (id, count) in by_rule.iter().take(LINES_MAX) {
+        lines.push(match rules.get(*id) {
+            Some(rule) => {
+                let style = severity_style(rule.severity);
+                let (name, title) = (escape(&rule.name), escape(&rule.title));
+                format!("  {:>7}  {style}{name:<40}{style:#} {LABEL}{title}{LABEL:#}", grouped(*count))
+            }
+            None => format!("  {:>7}  {}", grouped(*count), escape(id)),
+        });
+    }
+    if by_rule.len() > LINES_MAX {
+        lines.push(format!("           {LABEL}and {} more rules{LABEL:#}", by_rule.len() - LINES_MAX));
+    }
+    if !summary.not_evaluable_by_rule.is_empty() {
+        let name = |id: &String| rules.get(id).map_or_else(|| escape(id), |rule| escape(&rule.name)).into_owned();
+        let each = summary.not_evaluable_by_rule.iter().take(LINES_MAX);
+        let each: Vec<String> = each.map(|(id, count)| format!("{} {}", name(id), grouped(*count))).collect();
+        row(&mut lines, "blind", &format!("not evaluable, because values were lost or cut: {}", each.join(", ")));
+    }
+    inert(&mut lines, &summary.inert);
+
+    let counts = &summary.rules;
+    let mut text = format!("{} loaded in {}", grouped(counts.loaded), seconds(summary.seconds.load));
+    if counts.refused > 0 {
+        text.push_str(&format!(", {BAD}{} refused{BAD:#}", grouped(counts.refused)));
+    }
+    row(&mut lines, "rules", &text);
+    let latency = summary.latency_ns;
+    row(
+        &mut lines,
+        "speed",
+        &format!(
+            "{} in {}, {} events/s, {} fuel",
+            grouped(summary.events),
+            seconds(summary.seconds.run),
+            grouped(summary.events_per_second as u64),
+            grouped(summary.fuel)
+        ),
+    );
+    row(
+        &mut lines,
+        "latency",
+        &format!(
+            "p50 {}, p99 {}, p99.9 {}, max {} per event",
+            nanoseconds(latency.p50),
+            nanoseconds(latency.p99),
+            nanoseconds(latency.p999),
+            nanoseconds(latency.max)
+        ),
+    );
+    console.line(&lines.join("\n"));
+}
+
+fn row(lines: &mut Vec<String>, label: &str, text: &str) {
+    lines.push(format!("  {LABEL}{label:<8}{LABEL:#} {text}"));
+}
+
+/// Inert rules, those that lack the same together.
+fn inert(lines: &mut Vec<String>, inert: &[InertRule]) {
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for rule in inert {
+        groups.entry(lack_text(&rule.lacks)).or_default().push(&rule.name);
+    }
+    if groups.is_empty() {
+        return;
+    }
+    row(lines, "inert", &format!("{} rules cannot match anything in this input:", inert.len()));
+    for (lack, names) in groups.iter().take(LINES_MAX) {
+        let mut text: Vec<&str> = names.iter().copied().take(4).collect();
+        let more = format!("{} more", names.len().saturating_sub(4));
+        if names.len() > 4 {
+            text.push(&more);
+        }
+        lines.push(format!("           {}  {LABEL}{}{LABEL:#}", escape(&text.join(", ")), escape(lack)));
+    }
+    if groups.len() > LINES_MAX {
+        lines.push(format!("           {LABEL}and more, for {} other reasons{LABEL:#}", groups.len() - LINES_MAX));
+    }
+}
+
+/// `no file.create in ecs; no process.args in sysmon`
+pub(super) fn lack_text(lacks: &BTreeMap<String, Lacking>) -> String {
+    let mut by_lack: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (profile, lack) in lacks {
+        let text = match lack {
+            Lacking::Classes(names) | Lacking::Fields(names) => format!("no {}", names.join(", ")),
+            Lacking::Os(names) => format!("no events of {}", names.join(", ")),
+        };
+        by_lack.entry(text).or_default().push(profile);
+    }
+    let parts: Vec<String> =
+        by_lack.iter().map(|(lack, profiles)| format!("{lack} (from {})", profiles.join(", "))).collect();
+    parts.join("; ")
+}
+
+/// A number with a comma between groups of three digits.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nanoseconds with the unit that fits.
+fn nanoseconds(ns: u64) -> String {
+    match ns {
+        0..10_000 => format!("{ns} ns"),
+        10_000..10_000_000 => format!("{} µs", ns / 1000),
+        10_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
+        _ => format!("{} s", ns / 1_000_000_000),
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        let grouping = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
+        for (number, text) in grouping {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(nanoseconds(9_999), "9999 ns");
+        assert_eq!(nanoseconds(10_000), "10 µs");
+        assert_eq!(nanoseconds(12_000_000), "12 ms");
+        assert_eq!(seconds(0.0123), "12 ms");
+        assert_eq!(seconds(1.25), "1.2 s");
+    }
+
+    #[test]
+    fn profiles_that_lack_the_same_are_named_together() {
+        let lacks = BTreeMap::from([
+            ("ecs".to_owned(), Lacking::Classes(vec!["file.create".into()])),
+            ("nxlog".to_owned(), Lacking::Classes(vec!["file.create".into()])),
+            ("sysmon".to_owned(), Lacking::Fields(vec!["process.args".into()])),
+        ]);
+        assert_eq!(lack_text(&lacks), "no file.create (from ecs, nxlog); no process.args (from sysmon)");
+    }
+}

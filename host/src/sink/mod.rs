@@ -1,0 +1,22 @@
+//! Where alerts go.
+//!
+//! A sink gets alerts in order and writes each completely before it returns. Sinks decide how an alert looks, never
+//! whether there is one. [`text`] is for people, [`json`] for other programs; both are safe on a terminal, whatever
+//! the event contained ([`terminal`]).
+
+pub mod json;
+pub mod terminal;
+pub mod text;
+
+use std::io;
+
+use crate::agent::alert::Alert;
+
+/// Takes alerts.
+pub trait Sink {
+    /// Delivers one alert.
+    fn alert(&mut self, alert: &Alert) -> io::Result<()>;
+
+    /// Writes what is outstanding; called once, after the last alert.
+    fn finish(&mut self) -> io::Result<()>;
+}
