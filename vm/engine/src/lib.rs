@@ -18,4 +18,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod domain;
+mod link;
 pub mod predicate;
+mod supply;
+#[cfg(test)]
+mod testing;
+
+pub use domain::Domain;
+pub use link::{LinkError, LinkOptions, Linked, LinkedPredicate, RelocationError, RuleLink};
+pub use supply::{LoadError, LoadOptions, MissingField, MissingReason, Supply, SupplyError, check_supply};

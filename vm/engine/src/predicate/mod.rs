@@ -68,7 +68,7 @@ pub enum TestError {
     #[error("only equality can be tested against several numbers")]
     SeveralOrdered,
     /// The test does not apply to values of the field.
-    #[error("a test on {test} cannot be applied to a field of type {ty:?}")]
+    #[error("a test on {test} cannot be applied to values of type {}", type_name(*ty))]
     Type {
         /// What the test is on.
         test: &'static str,
@@ -312,6 +312,27 @@ fn equals_any(literals: &[Box<[u8]>], kept: &[u8], complete: bool) -> Option<boo
     let first = literals.partition_point(|literal| literal.as_ref() < kept);
     let possible = literals.get(first).is_some_and(|literal| literal.starts_with(kept));
     if possible { None } else { Some(false) }
+}
+
+/// A type as authors write it; enumerations and records without their names.
+pub(crate) fn type_name(ty: FieldType) -> String {
+    let name = |scalar| match scalar {
+        Scalar::Bool => "bool",
+        Scalar::Int => "int",
+        Scalar::Decimal => "decimal",
+        Scalar::Str => "str",
+        Scalar::Path => "path",
+        Scalar::Bytes => "bytes",
+        Scalar::Ip => "ip",
+        Scalar::Time => "time",
+        Scalar::Duration => "duration",
+        Scalar::Enum(_) => "enum",
+    };
+    match ty {
+        FieldType::Scalar(scalar) => name(scalar).to_owned(),
+        FieldType::List(scalar) => format!("list<{}>", name(scalar)),
+        FieldType::Records(_) => "list<record>".to_owned(),
+    }
 }
 
 /// Whether a test can be applied to a value of this type.

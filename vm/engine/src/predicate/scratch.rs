@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use trapline_vm::text;
+
 /// The most bytes of folded text kept for one event; beyond it they are forgotten and folded again when asked for.
 pub const FOLDED_LEN_MAX: usize = 1 << 20;
 
@@ -65,14 +67,9 @@ pub(super) fn fold_into(bytes: &[u8], out: &mut Vec<u8>) {
             if c.is_ascii() {
                 out.push(c.to_ascii_lowercase() as u8);
             } else {
-                out.extend_from_slice(fold_char(c).encode_utf8(&mut [0; 4]).as_bytes());
+                out.extend_from_slice(text::fold_char(c).encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
         out.extend_from_slice(chunk.invalid());
     }
-}
-
-/// Unicode simple case folding.
-pub(super) fn fold_char(c: char) -> char {
-    unicode_case_mapping::case_folded(c).and_then(|folded| char::from_u32(folded.get())).unwrap_or(c)
 }

@@ -573,7 +573,7 @@ mod table {
 
 /// The definition once more, character by character and without a thought for speed.
 mod plain {
-    use super::super::scratch::fold_char;
+    use trapline_vm::text::fold_char;
 
     pub(super) fn chars(text: &str, fold: bool) -> Vec<char> {
         text.chars().map(|c| if fold { fold_char(c) } else { c }).collect()

@@ -4,10 +4,11 @@
 
 use memchr::memmem;
 use trapline_vm::predicate::StrOp;
+use trapline_vm::text::fold_str;
 
 use super::like::Like;
 use super::regex::Regex;
-use super::scratch::{Scratch, fold_char};
+use super::scratch::Scratch;
 use super::under::Under;
 use super::{TestError, equals_any};
 
@@ -66,8 +67,7 @@ impl TextTest {
 
 /// The literals folded if asked, sorted, each once. Not for regular expressions, where case carries meaning (`\W`).
 pub(super) fn canonical(literals: &[String], fold: bool) -> Vec<String> {
-    let mut texts: Vec<String> =
-        literals.iter().map(|text| if fold { text.chars().map(fold_char).collect() } else { text.clone() }).collect();
+    let mut texts: Vec<String> = literals.iter().map(|text| if fold { fold_str(text) } else { text.clone() }).collect();
     texts.sort_unstable();
     texts.dedup();
     texts

@@ -1,0 +1,44 @@
+//! A domain: what programs that share one memory agree on.
+//!
+//! The slots of records and the numbers of predicates. Both are append-only, so the code of a program that was linked
+//! once stays right however many rules are loaded after it.
+
+use std::sync::Arc;
+
+use trapline_vm::record::{Catalogue, Layouts};
+
+use crate::predicate::{PredicateLimits, PredicateTable};
+
+/// Layouts and predicate numbers of one trust domain.
+#[derive(Debug)]
+pub struct Domain {
+    pub(crate) layouts: Layouts,
+    pub(crate) predicates: PredicateTable,
+}
+
+impl Domain {
+    /// A domain in which nothing is linked yet.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self::with_limits(catalogue, PredicateLimits::default())
+    }
+
+    /// A domain that holds fewer predicates than it could.
+    pub fn with_limits(catalogue: Arc<Catalogue>, limits: PredicateLimits) -> Self {
+        Self { layouts: Layouts::new(catalogue), predicates: PredicateTable::new(limits) }
+    }
+
+    /// Where each field lies, for decoders.
+    pub fn layouts(&self) -> &Layouts {
+        &self.layouts
+    }
+
+    /// The catalogue.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        self.layouts.catalogue()
+    }
+
+    /// All predicates that have a number.
+    pub fn predicates(&self) -> &PredicateTable {
+        &self.predicates
+    }
+}
