@@ -1,0 +1,889 @@
+//! Numbers: a tnum, an unsigned and a signed interval of the same value, kept in agreement.
+//!
+//! The three say different things and each sharpens the others ([`Scalar::reduced`]). There are no 32-bit bounds of
+//! their own: a 32-bit operation cuts its operands to 32 bits, works at that width, and extends the result with
+//! zeros, exactly as the machine does. What is lost is little; what cannot go wrong is a second set of bounds out
+//! of step with the first, which is how most unsound verifiers came about.
+//!
+//! All operations are small and pure, and take their width ([`Bits`]), so that the tests below try every abstract
+//! value of a small width against every concrete one.
+
+use std::fmt;
+
+use super::bits::Bits;
+use super::interval::{Signed, Unsigned};
+use super::tnum::Tnum;
+use crate::isa::{AluOp, Cond, Order};
+
+/// A set of numbers of one width, over-approximated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scalar {
+    tnum: Tnum,
+    unsigned: Unsigned,
+    signed: Signed,
+}
+
+impl Scalar {
+    /// Any number of the width.
+    pub const fn unknown(bits: Bits) -> Self {
+        Self { tnum: Tnum::unknown(bits), unsigned: Unsigned::full(bits), signed: Signed::full(bits) }
+    }
+
+    /// One number.
+    pub const fn exact(value: u64, bits: Bits) -> Self {
+        let value = bits.truncate(value);
+        Self {
+            tnum: Tnum::exact(value),
+            unsigned: Unsigned::exact(value),
+            signed: Signed::exact(bits.sign_extend(value)),
+        }
+    }
+
+    /// Unsigned numbers between two bounds.
+    pub fn range(min: u64, max: u64, bits: Bits) -> Self {
+        Self { unsigned: Unsigned { min, max }, ..Self::unknown(bits) }.reduced(bits)
+    }
+
+    /// Signed numbers between two bounds.
+    pub fn signed_range(min: i64, max: i64, bits: Bits) -> Self {
+        Self { signed: Signed { min, max }, ..Self::unknown(bits) }.reduced(bits)
+    }
+
+    /// Numbers with these known bits.
+    pub fn of_tnum(tnum: Tnum, bits: Bits) -> Self {
+        Self { tnum, ..Self::unknown(bits) }.reduced(bits)
+    }
+
+    /// The known bits.
+    pub const fn tnum(self) -> Tnum {
+        self.tnum
+    }
+
+    /// The unsigned bounds.
+    pub const fn unsigned(self) -> Unsigned {
+        self.unsigned
+    }
+
+    /// The signed bounds.
+    pub const fn signed(self) -> Signed {
+        self.signed
+    }
+
+    /// The number, if there is only one.
+    pub const fn as_constant(self) -> Option<u64> {
+        if self.unsigned.min == self.unsigned.max { Some(self.unsigned.min) } else { None }
+    }
+
+    /// Whether the number is possible.
+    pub const fn contains(self, value: u64, bits: Bits) -> bool {
+        self.tnum.contains(value) && self.unsigned.contains(value) && self.signed.contains(bits.sign_extend(value))
+    }
+
+    /// Whether no number is possible: a contradiction, which makes a branch impossible.
+    pub const fn is_empty(self) -> bool {
+        self.unsigned.is_empty() || self.signed.is_empty()
+    }
+
+    /// The invariants that hold after every step: something is possible, all within the width, and the parts agree
+    /// (reducing them again teaches nothing that contradicts).
+    pub fn is_consistent(self, bits: Bits) -> bool {
+        !self.is_empty()
+            && self.tnum.is_well_formed(bits)
+            && self.unsigned.max <= bits.mask()
+            && self.signed.min >= bits.signed_min()
+            && self.signed.max <= bits.signed_max()
+            && !self.reduced(bits).is_empty()
+    }
+
+    const EMPTY: Self =
+        Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY };
+
+    /// Lets each part sharpen the others. The result is empty if they contradict.
+    #[must_use]
+    pub fn reduced(self, bits: Bits) -> Self {
+        let mut current = self;
+        // Bounds fix leading bits, known bits fix bounds; a third round has never been seen to help, and stopping
+        // early only loses precision.
+        for _ in 0..3 {
+            let Some(next) = current.reduced_once(bits) else { return Self::EMPTY };
+            if next == current {
+                break;
+            }
+            current = next;
+        }
+        current
+    }
+
+    fn reduced_once(self, bits: Bits) -> Option<Self> {
+        let Self { mut tnum, mut unsigned, mut signed } = self;
+        // tnum to bounds
+        unsigned = unsigned.meet(Unsigned { min: tnum.ones(), max: tnum.possible_ones() });
+        let sign = bits.sign();
+        let least = if tnum.possible_ones() & sign != 0 { tnum.ones() | sign } else { tnum.ones() };
+        let greatest = if tnum.ones() & sign != 0 { tnum.possible_ones() } else { tnum.possible_ones() & !sign };
+        signed = signed.meet(Signed { min: bits.sign_extend(least), max: bits.sign_extend(greatest) });
+        // unsigned and signed bounds to each other, where all values have one sign
+        if (unsigned.min ^ unsigned.max) & sign == 0 {
+            let (min, max) = (bits.sign_extend(unsigned.min), bits.sign_extend(unsigned.max));
+            signed = signed.meet(Signed { min, max });
+        }
+        if (signed.min < 0) == (signed.max < 0) {
+            let (min, max) = (bits.from_signed(signed.min), bits.from_signed(signed.max));
+            unsigned = unsigned.meet(Unsigned { min, max });
+        }
+        if unsigned.is_empty() || signed.is_empty() {
+            return None;
+        }
+        // bounds to tnum
+        tnum = tnum.meet(Tnum::of_range(unsigned.min, unsigned.max))?;
+        Some(Self { tnum, unsigned, signed })
+    }
+
+    /// What holds of members of either.
+    #[must_use]
+    pub fn join(self, other: Self, bits: Bits) -> Self {
+        if self == other {
+            return self;
+        }
+        let (a, b) = (self, other);
+        Self {
+            tnum: a.tnum.join(b.tnum),
+            unsigned: a.unsigned.join(b.unsigned),
+            signed: a.signed.join(b.signed),
+        }
+        .reduced(bits)
+    }
+
+    /// What holds of members of both; possibly empty.
+    #[must_use]
+    pub fn meet(self, other: Self, bits: Bits) -> Self {
+        let (a, b) = (self, other);
+        match a.tnum.meet(b.tnum) {
+            Some(tnum) => {
+                Self { tnum, unsigned: a.unsigned.meet(b.unsigned), signed: a.signed.meet(b.signed) }.reduced(bits)
+            }
+            None => Self::EMPTY,
+        }
+    }
+
+    /// Whether every number of this set is in the other.
+    pub fn is_within(self, other: Self) -> bool {
+        other.unsigned.min <= self.unsigned.min
+            && self.unsigned.max <= other.unsigned.max
+            && other.signed.min <= self.signed.min
+            && self.signed.max <= other.signed.max
+            && self.tnum.join(other.tnum) == other.tnum
+    }
+
+    // Between widths
+
+    /// The lower bits, as a number of the narrow width.
+    #[must_use]
+    pub fn truncate(self, narrow: Bits) -> Self {
+        Self {
+            tnum: self.tnum.truncate(narrow),
+            unsigned: self.unsigned.truncate(narrow),
+            signed: Signed::full(narrow),
+        }
+        .reduced(narrow)
+    }
+
+    /// A narrow number in a wider register, zeros above.
+    #[must_use]
+    pub fn zero_extend(self, wide: Bits) -> Self {
+        Self { signed: Signed::full(wide), ..self }.reduced(wide)
+    }
+
+    /// A narrow number in a wider register, its sign above.
+    #[must_use]
+    pub fn sign_extend(self, narrow: Bits, wide: Bits) -> Self {
+        Self { tnum: self.tnum.sign_extend(narrow, wide), unsigned: Unsigned::full(wide), signed: self.signed }
+            .reduced(wide)
+    }
+
+    /// This number, now that its lower bits are known to be in `low`; possibly empty.
+    #[must_use]
+    pub fn with_low(self, low: Self, narrow: Bits, wide: Bits) -> Self {
+        let above = wide.mask() & !narrow.mask();
+        let Some(tnum) = self.tnum.meet(Tnum::new(low.tnum.ones(), low.tnum.unknown_bits() | above)) else {
+            return Self::EMPTY;
+        };
+        let mut unsigned = self.unsigned;
+        if (unsigned.min ^ unsigned.max) & above == 0 {
+            // The bits above are one known number, so bounds of the low bits are bounds of the whole.
+            let high = unsigned.min & above;
+            unsigned = unsigned.meet(Unsigned { min: high | low.unsigned.min, max: high | low.unsigned.max });
+        }
+        Self { tnum, unsigned, signed: self.signed }.reduced(wide)
+    }
+
+    // Arithmetic
+
+    /// The result of an arithmetic instruction of this width.
+    #[must_use]
+    pub fn alu(op: AluOp, a: Self, b: Self, bits: Bits) -> Self {
+        match op {
+            AluOp::Add => a.add(b, bits),
+            AluOp::Sub => a.sub(b, bits),
+            AluOp::Mul => a.mul(b, bits),
+            AluOp::Div => a.div(b, bits),
+            AluOp::Sdiv => a.sdiv(b, bits),
+            AluOp::Or => a.or(b, bits),
+            AluOp::And => a.and(b, bits),
+            AluOp::Lsh => a.shift(b, bits, Self::shl),
+            AluOp::Rsh => a.shift(b, bits, Self::shr),
+            AluOp::Arsh => a.shift(b, bits, Self::sar),
+            AluOp::Neg => Self::exact(0, bits).sub(a, bits),
+            AluOp::Mod => a.rem(b, bits),
+            AluOp::Smod => a.srem(b, bits),
+            AluOp::Xor => a.xor(b, bits),
+            AluOp::Mov => b,
+            AluOp::Movsx8 => b.truncate(Bits::B8).sign_extend(Bits::B8, bits),
+            AluOp::Movsx16 => b.truncate(Bits::B16).sign_extend(Bits::B16, bits),
+            AluOp::Movsx32 => b.truncate(Bits::B32).sign_extend(Bits::B32, bits),
+        }
+    }
+
+    fn add(self, other: Self, bits: Bits) -> Self {
+        Self {
+            tnum: self.tnum.add(other.tnum, bits),
+            unsigned: self.unsigned.add(other.unsigned, bits),
+            signed: self.signed.add(other.signed, bits),
+        }
+        .reduced(bits)
+    }
+
+    fn sub(self, other: Self, bits: Bits) -> Self {
+        Self {
+            tnum: self.tnum.sub(other.tnum, bits),
+            unsigned: self.unsigned.sub(other.unsigned, bits),
+            signed: self.signed.sub(other.signed, bits),
+        }
+        .reduced(bits)
+    }
+
+    fn mul(self, other: Self, bits: Bits) -> Self {
+        Self {
+            tnum: self.tnum.mul(other.tnum, bits),
+            unsigned: self.unsigned.mul(other.unsigned, bits),
+            signed: self.signed.mul(other.signed, bits),
+        }
+        .reduced(bits)
+    }
+
+    fn and(self, other: Self, bits: Bits) -> Self {
+        let max = self.unsigned.max.min(other.unsigned.max);
+        let tnum = self.tnum.and(other.tnum);
+        Self { tnum, unsigned: Unsigned { min: 0, max }, signed: Signed::full(bits) }.reduced(bits)
+    }
+
+    fn or(self, other: Self, bits: Bits) -> Self {
+        let min = self.unsigned.min.max(other.unsigned.min);
+        let tnum = self.tnum.or(other.tnum);
+        Self { tnum, unsigned: Unsigned { min, max: bits.mask() }, signed: Signed::full(bits) }.reduced(bits)
+    }
+
+    fn xor(self, other: Self, bits: Bits) -> Self {
+        Self::of_tnum(self.tnum.xor(other.tnum), bits)
+    }
+
+    fn div(self, other: Self, bits: Bits) -> Self {
+        let unsigned = self.unsigned.div(other.unsigned);
+        Self { unsigned, ..Self::unknown(bits) }.reduced(bits)
+    }
+
+    fn sdiv(self, other: Self, bits: Bits) -> Self {
+        let signed = self.signed.div(other.signed, bits);
+        Self { signed, ..Self::unknown(bits) }.reduced(bits)
+    }
+
+    fn rem(self, other: Self, bits: Bits) -> Self {
+        let tnum = match other.as_constant() {
+            Some(divisor) if divisor.is_power_of_two() => self.tnum.and(Tnum::exact(divisor - 1)),
+            Some(0) => self.tnum,
+            _ => Tnum::unknown(bits),
+        };
+        Self { tnum, unsigned: self.unsigned.rem(other.unsigned), signed: Signed::full(bits) }.reduced(bits)
+    }
+
+    fn srem(self, other: Self, bits: Bits) -> Self {
+        let signed = self.signed.rem(other.signed);
+        Self { signed, ..Self::unknown(bits) }.reduced(bits)
+    }
+
+    /// A shift by every amount that is possible, modulo the width.
+    fn shift(self, amount: Self, bits: Bits, by: fn(Self, u32, Bits) -> Self) -> Self {
+        let count = u64::from(bits.count());
+        if let Some(amount) = amount.as_constant() {
+            return by(self, reduce_amount(amount, bits), bits);
+        }
+        let whole = amount.unsigned.max >= count;
+        let mut result: Option<Self> = None;
+        for candidate in 0..count {
+            // An amount beyond the width is reduced first, so that then only the low bits tell what is possible.
+            let possible = if whole && count.is_power_of_two() {
+                let low = Tnum::new(amount.tnum.ones() & (count - 1), amount.tnum.unknown_bits() & (count - 1));
+                low.contains(candidate)
+            } else {
+                whole || amount.contains(candidate, bits)
+            };
+            if possible {
+                let shifted = by(self, reduce_amount(candidate, bits), bits);
+                result = Some(result.map_or(shifted, |so_far| so_far.join(shifted, bits)));
+            }
+        }
+        result.unwrap_or(Self::unknown(bits))
+    }
+
+    fn shl(self, amount: u32, bits: Bits) -> Self {
+        Self {
+            tnum: self.tnum.shl(amount, bits),
+            unsigned: self.unsigned.shl(amount, bits),
+            signed: self.signed.shl(amount, bits),
+        }
+        .reduced(bits)
+    }
+
+    fn shr(self, amount: u32, bits: Bits) -> Self {
+        let (tnum, unsigned) = (self.tnum.shr(amount), self.unsigned.shr(amount));
+        Self { tnum, unsigned, signed: Signed::full(bits) }.reduced(bits)
+    }
+
+    fn sar(self, amount: u32, bits: Bits) -> Self {
+        let (tnum, signed) = (self.tnum.sar(amount, bits), self.signed.sar(amount));
+        Self { tnum, unsigned: Unsigned::full(bits), signed }.reduced(bits)
+    }
+
+    /// The result of a byte-order instruction on the low `low` bits, in a register of `bits`.
+    #[must_use]
+    pub fn byte_order(self, order: Order, low: Bits, bits: Bits) -> Self {
+        let low_half = if low == bits { self } else { self.truncate(low) };
+        match order {
+            Order::ToLittle => low_half.zero_extend(bits),
+            Order::ToBig | Order::Reverse => Self::of_tnum(low_half.tnum.swap_bytes(low), bits),
+        }
+    }
+
+    // Comparison
+
+    /// What is known of both operands once `a cond b` is known to hold (or not to); None if it cannot be so.
+    pub fn refine(cond: Cond, holds: bool, a: Self, b: Self, bits: Bits) -> Option<(Self, Self)> {
+        let (a, b) = match (cond, holds) {
+            (Cond::Eq, true) | (Cond::Ne, false) => {
+                let both = a.meet(b, bits);
+                (both, both)
+            }
+            (Cond::Ne, true) | (Cond::Eq, false) => (a.without(b, bits), b.without(a, bits)),
+            (Cond::Lt, true) | (Cond::Ge, false) => less(a, b, bits),
+            (Cond::Ge, true) | (Cond::Lt, false) => swap(less_or_equal(b, a, bits)),
+            (Cond::Le, true) | (Cond::Gt, false) => less_or_equal(a, b, bits),
+            (Cond::Gt, true) | (Cond::Le, false) => swap(less(b, a, bits)),
+            (Cond::Slt, true) | (Cond::Sge, false) => signed_less(a, b, bits),
+            (Cond::Sge, true) | (Cond::Slt, false) => swap(signed_less_or_equal(b, a, bits)),
+            (Cond::Sle, true) | (Cond::Sgt, false) => signed_less_or_equal(a, b, bits),
+            (Cond::Sgt, true) | (Cond::Sle, false) => swap(signed_less(b, a, bits)),
+            (Cond::Set, true) => (a.sharing_a_bit(b, bits), b.sharing_a_bit(a, bits)),
+            (Cond::Set, false) => (a.sharing_no_bit(b, bits), b.sharing_no_bit(a, bits)),
+        };
+        (!a.is_empty() && !b.is_empty()).then_some((a, b))
+    }
+
+    /// This set without the one number that `other` is, if that number is at an end.
+    fn without(self, other: Self, bits: Bits) -> Self {
+        let Some(value) = other.as_constant() else { return self };
+        let Self { tnum, mut unsigned, mut signed } = self;
+        if unsigned.min == value && unsigned.max == value {
+            return Self::EMPTY;
+        }
+        if unsigned.min == value {
+            unsigned.min += 1;
+        } else if unsigned.max == value {
+            unsigned.max -= 1;
+        }
+        let value = bits.sign_extend(value);
+        if signed.min == value && signed.max == value {
+            return Self::EMPTY;
+        }
+        if signed.min == value {
+            signed.min += 1;
+        } else if signed.max == value {
+            signed.max -= 1;
+        }
+        Self { tnum, unsigned, signed }.reduced(bits)
+    }
+
+    /// Members that can have a bit in common with a member of `other`.
+    fn sharing_a_bit(self, other: Self, bits: Bits) -> Self {
+        let common = self.tnum.possible_ones() & other.tnum.possible_ones();
+        if common == 0 {
+            return Self::EMPTY;
+        }
+        if common.is_power_of_two() {
+            // Only one bit can do it, so it is set.
+            return self.meet(Self::of_tnum(Tnum::new(common, bits.mask() & !common), bits), bits);
+        }
+        self.meet(Self::range(1, bits.mask(), bits), bits)
+    }
+
+    /// Members that can have no bit in common with a member of `other`.
+    fn sharing_no_bit(self, other: Self, bits: Bits) -> Self {
+        let clear = other.tnum.ones();
+        self.meet(Self::of_tnum(Tnum::new(0, bits.mask() & !clear), bits), bits)
+    }
+
+    fn at_most(self, max: u64, bits: Bits) -> Self {
+        Self { unsigned: Unsigned { min: self.unsigned.min, max: self.unsigned.max.min(max) }, ..self }.reduced(bits)
+    }
+
+    fn at_least(self, min: u64, bits: Bits) -> Self {
+        Self { unsigned: Unsigned { min: self.unsigned.min.max(min), max: self.unsigned.max }, ..self }.reduced(bits)
+    }
+
+    fn signed_at_most(self, max: i64, bits: Bits) -> Self {
+        Self { signed: Signed { min: self.signed.min, max: self.signed.max.min(max) }, ..self }.reduced(bits)
+    }
+
+    fn signed_at_least(self, min: i64, bits: Bits) -> Self {
+        Self { signed: Signed { min: self.signed.min.max(min), max: self.signed.max }, ..self }.reduced(bits)
+    }
+}
+
+/// A shift amount modulo the width.
+fn reduce_amount(amount: u64, bits: Bits) -> u32 {
+    let reduced = amount % u64::from(bits.count());
+    u32::try_from(reduced).expect("a remainder of at most 64 fits")
+}
+
+fn swap((a, b): (Scalar, Scalar)) -> (Scalar, Scalar) {
+    (b, a)
+}
+
+fn less(a: Scalar, b: Scalar, bits: Bits) -> (Scalar, Scalar) {
+    match (b.unsigned.max.checked_sub(1), a.unsigned.min.checked_add(1)) {
+        (Some(max), Some(min)) => (a.at_most(max, bits), b.at_least(min, bits)),
+        _ => (Scalar::EMPTY, Scalar::EMPTY),
+    }
+}
+
+fn less_or_equal(a: Scalar, b: Scalar, bits: Bits) -> (Scalar, Scalar) {
+    (a.at_most(b.unsigned.max, bits), b.at_least(a.unsigned.min, bits))
+}
+
+fn signed_less(a: Scalar, b: Scalar, bits: Bits) -> (Scalar, Scalar) {
+    match (b.signed.max.checked_sub(1), a.signed.min.checked_add(1)) {
+        (Some(max), Some(min)) => (a.signed_at_most(max, bits), b.signed_at_least(min, bits)),
+        _ => (Scalar::EMPTY, Scalar::EMPTY),
+    }
+}
+
+fn signed_less_or_equal(a: Scalar, b: Scalar, bits: Bits) -> (Scalar, Scalar) {
+    (a.signed_at_most(b.signed.max, bits), b.signed_at_least(a.signed.min, bits))
+}
+
+/// A 64-bit number in words: `7`, `0..=255`, `-4..=4`, `0..=248 (multiple of 8)`, `any number`.
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tnum, unsigned, signed } = *self;
+        if let Some(value) = self.as_constant() {
+            return write!(f, "{}", Number(value));
+        }
+        if signed.max.abs_diff(signed.min) < unsigned.max - unsigned.min {
+            write!(f, "{}..={}", Number(signed.min.cast_unsigned()), Number(signed.max.cast_unsigned()))?;
+        } else if unsigned != Unsigned::full(Bits::B64) {
+            write!(f, "{}..={}", PlainNumber(unsigned.min), PlainNumber(unsigned.max))?;
+        } else {
+            write!(f, "any number")?;
+        }
+        let implied = Tnum::of_range(unsigned.min, unsigned.max).unknown_bits();
+        if implied & !tnum.unknown_bits() == 0 {
+            return Ok(());
+        }
+        let zeros = tnum.possible_ones().trailing_zeros();
+        if zeros > 0 && implied & !tnum.unknown_bits() == (1 << zeros) - 1 {
+            write!(f, " (multiple of {})", 1u64 << zeros)
+        } else {
+            write!(f, " (bits {:#x} set, {:#x} unknown)", tnum.ones(), tnum.unknown_bits())
+        }
+    }
+}
+
+/// A register's value as a person reads it: small negative numbers signed, large ones in hexadecimal.
+struct Number(u64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signed = self.0.cast_signed();
+        if (-0x1_0000_0000..0).contains(&signed) { write!(f, "{signed}") } else { PlainNumber(self.0).fmt(f) }
+    }
+}
+
+struct PlainNumber(u64);
+
+impl fmt::Display for PlainNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0x1_0000_0000 { write!(f, "{}", self.0) } else { write!(f, "{:#x}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const W: Bits = Bits::new(4);
+
+    /// Every tnum, unsigned and signed interval of a width, and every meet of a tnum with an unsigned interval.
+    fn all(bits: Bits) -> Vec<Scalar> {
+        let mut found = Vec::new();
+        let values = 0..=bits.mask();
+        for low in values.clone() {
+            for high in values.clone() {
+                if low & high == 0 {
+                    found.push(Scalar::of_tnum(Tnum::new(low, high), bits));
+                }
+                if low <= high {
+                    found.push(Scalar::range(low, high, bits));
+                }
+                let (low, high) = (bits.sign_extend(low), bits.sign_extend(high));
+                if low <= high {
+                    found.push(Scalar::signed_range(low, high, bits));
+                }
+            }
+        }
+        found.dedup();
+        found
+    }
+
+    fn members(scalar: Scalar, bits: Bits) -> Vec<u64> {
+        (0..=bits.mask()).filter(|value| scalar.contains(*value, bits)).collect()
+    }
+
+    fn with_members(bits: Bits) -> Vec<(Scalar, Vec<u64>)> {
+        all(bits).into_iter().map(|scalar| (scalar, members(scalar, bits))).collect()
+    }
+
+    /// What RFC 9669 says, at any width: the reference that the abstract operations are held against.
+    fn concrete(op: AluOp, x: u64, y: u64, bits: Bits) -> u64 {
+        let (sx, sy) = (bits.sign_extend(x), bits.sign_extend(y));
+        let amount = (y % u64::from(bits.count())) as u32;
+        bits.truncate(match op {
+            AluOp::Add => x.wrapping_add(y),
+            AluOp::Sub => x.wrapping_sub(y),
+            AluOp::Mul => x.wrapping_mul(y),
+            AluOp::Div => x.checked_div(y).unwrap_or(0),
+            AluOp::Sdiv => {
+                if sy == 0 {
+                    0
+                } else {
+                    sx.wrapping_div(sy).cast_unsigned()
+                }
+            }
+            AluOp::Or => x | y,
+            AluOp::And => x & y,
+            AluOp::Lsh => x << amount,
+            AluOp::Rsh => x >> amount,
+            AluOp::Neg => x.wrapping_neg(),
+            AluOp::Mod => x.checked_rem(y).unwrap_or(x),
+            AluOp::Smod => {
+                if sy == 0 {
+                    x
+                } else {
+                    sx.wrapping_rem(sy).cast_unsigned()
+                }
+            }
+            AluOp::Xor => x ^ y,
+            AluOp::Mov => y,
+            AluOp::Movsx8 => i64::from(y as i8).cast_unsigned(),
+            AluOp::Movsx16 => i64::from(y as i16).cast_unsigned(),
+            AluOp::Movsx32 => i64::from(y as i32).cast_unsigned(),
+            AluOp::Arsh => (sx >> amount).cast_unsigned(),
+        })
+    }
+
+    fn holds(cond: Cond, x: u64, y: u64, bits: Bits) -> bool {
+        let (sx, sy) = (bits.sign_extend(x), bits.sign_extend(y));
+        match cond {
+            Cond::Eq => x == y,
+            Cond::Ne => x != y,
+            Cond::Set => x & y != 0,
+            Cond::Gt => x > y,
+            Cond::Ge => x >= y,
+            Cond::Lt => x < y,
+            Cond::Le => x <= y,
+            Cond::Sgt => sx > sy,
+            Cond::Sge => sx >= sy,
+            Cond::Slt => sx < sy,
+            Cond::Sle => sx <= sy,
+        }
+    }
+
+    const OPS: [AluOp; 15] = [
+        AluOp::Add,
+        AluOp::Sub,
+        AluOp::Mul,
+        AluOp::Div,
+        AluOp::Sdiv,
+        AluOp::Or,
+        AluOp::And,
+        AluOp::Lsh,
+        AluOp::Rsh,
+        AluOp::Neg,
+        AluOp::Mod,
+        AluOp::Smod,
+        AluOp::Xor,
+        AluOp::Mov,
+        AluOp::Arsh,
+    ];
+
+    const CONDS: [Cond; 11] = [
+        Cond::Eq,
+        Cond::Ne,
+        Cond::Set,
+        Cond::Gt,
+        Cond::Ge,
+        Cond::Lt,
+        Cond::Le,
+        Cond::Sgt,
+        Cond::Sge,
+        Cond::Slt,
+        Cond::Sle,
+    ];
+
+    #[test]
+    fn every_operation_is_sound_on_every_four_bit_value() {
+        let all = with_members(W);
+        for op in OPS {
+            for (a, xs) in &all {
+                for (b, ys) in &all {
+                    let result = Scalar::alu(op, *a, *b, W);
+                    assert!(result.is_consistent(W), "{op:?} of {a:?} and {b:?} is {result:?}");
+                    for x in xs {
+                        for y in ys {
+                            let value = concrete(op, *x, *y, W);
+                            assert!(result.contains(value, W), "{op:?} of {a:?} and {b:?} is {result:?} without {value}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn operations_on_constants_give_constants() {
+        for op in OPS {
+            for x in 0..=W.mask() {
+                for y in 0..=W.mask() {
+                    let result = Scalar::alu(op, Scalar::exact(x, W), Scalar::exact(y, W), W);
+                    // Quotients of the smallest number are the one place where precision is given up.
+                    if op == AluOp::Sdiv && x == W.sign() && y == W.mask() {
+                        continue;
+                    }
+                    assert_eq!(result.as_constant(), Some(concrete(op, x, y, W)), "{op:?} of {x} and {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_refinement_keeps_every_pair_that_satisfies_it() {
+        let all = with_members(W);
+        for cond in CONDS {
+            for outcome in [true, false] {
+                for (a, xs) in &all {
+                    for (b, ys) in &all {
+                        let refined = Scalar::refine(cond, outcome, *a, *b, W);
+                        if let Some((a_after, b_after)) = refined {
+                            assert!(a_after.is_consistent(W) && b_after.is_consistent(W));
+                            assert!(a_after.is_within(*a) && b_after.is_within(*b), "{cond:?} widens {a:?} or {b:?}");
+                        }
+                        for (x, y) in xs.iter().flat_map(|x| ys.iter().map(move |y| (*x, *y))) {
+                            if holds(cond, x, y, W) == outcome {
+                                let (a, b) = refined.expect("some pair satisfies it");
+                                assert!(a.contains(x, W) && b.contains(y, W), "{cond:?} {outcome} loses {x}, {y}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn comparing_constants_decides_the_branch() {
+        for cond in CONDS {
+            for x in 0..=W.mask() {
+                for y in 0..=W.mask() {
+                    for outcome in [true, false] {
+                        let refined = Scalar::refine(cond, outcome, Scalar::exact(x, W), Scalar::exact(y, W), W);
+                        assert_eq!(refined.is_some(), holds(cond, x, y, W) == outcome, "{cond:?} of {x} and {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn join_and_meet_are_sound() {
+        let all = with_members(W);
+        for (a, xs) in &all {
+            for (b, ys) in &all {
+                let (joined, met) = (a.join(*b, W), a.meet(*b, W));
+                assert!(joined.is_consistent(W) && a.is_within(joined) && b.is_within(joined));
+                assert!(xs.iter().chain(ys).all(|x| joined.contains(*x, W)));
+                for x in xs.iter().filter(|x| ys.contains(x)) {
+                    assert!(!met.is_empty() && met.contains(*x, W));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn changes_of_width_are_sound() {
+        let (narrow, wide) = (Bits::new(3), Bits::new(5));
+        for (a, xs) in with_members(wide) {
+            let cut = a.truncate(narrow);
+            assert!(cut.is_consistent(narrow));
+            assert!(xs.iter().all(|x| cut.contains(narrow.truncate(*x), narrow)));
+            for (low, _) in with_members(narrow) {
+                let refined = a.with_low(low, narrow, wide);
+                for x in xs.iter().filter(|x| low.contains(narrow.truncate(**x), narrow)) {
+                    assert!(!refined.is_empty() && refined.contains(*x, wide), "{a:?} with low {low:?} loses {x}");
+                }
+                assert!(refined.is_empty() || refined.is_within(a));
+            }
+        }
+        for (a, xs) in with_members(narrow) {
+            let (zeros, signs) = (a.zero_extend(wide), a.sign_extend(narrow, wide));
+            assert!(zeros.is_consistent(wide) && signs.is_consistent(wide));
+            for x in xs {
+                assert!(zeros.contains(x, wide));
+                assert!(signs.contains(wide.from_signed(narrow.sign_extend(x)), wide));
+            }
+        }
+    }
+
+    /// Numbers around every place where a width or a sign turns over.
+    fn corners() -> Vec<u64> {
+        let mut found = vec![0, 1, 2, 7, 8, 63, 64, 0x7f, 0x80, 0xff, 0x7fff, 0x8000];
+        for base in [1u64 << 31, 1 << 32, 1 << 63] {
+            found.extend([base - 2, base - 1, base, base + 1]);
+        }
+        found.extend(found.clone().iter().map(|value| value.wrapping_neg()));
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Every interval between two corners, of either reading, and every tnum that leaves the bits between them open.
+    fn corner_scalars(bits: Bits) -> Vec<Scalar> {
+        let corners = corners();
+        let mut found = Vec::new();
+        for low in &corners {
+            for high in corners.iter().filter(|high| *high >= low) {
+                if *high <= bits.mask() {
+                    found.push(Scalar::range(*low, *high, bits));
+                    found.push(Scalar::of_tnum(Tnum::new(*low, low ^ high), bits));
+                }
+                let (low, high) = (bits.sign_extend(*low), bits.sign_extend(*high));
+                if low <= high {
+                    found.push(Scalar::signed_range(low, high, bits));
+                }
+            }
+        }
+        found.sort_by_key(|scalar| (scalar.unsigned.min, scalar.unsigned.max, scalar.signed.min));
+        found.dedup();
+        found
+    }
+
+    #[test]
+    fn operations_are_sound_at_the_corners_of_both_register_widths() {
+        for bits in [Bits::B32, Bits::B64] {
+            // Every seventh value on the left, against a rotating choice on the right: all corners meet, in time.
+            let all = corner_scalars(bits);
+            let points = corners().into_iter().map(|value| bits.truncate(value)).collect::<Vec<_>>();
+            for (index, a) in all.iter().enumerate().step_by(7) {
+                for b in all.iter().skip(index % 11).step_by(11) {
+                    for op in OPS.into_iter().chain([AluOp::Movsx8, AluOp::Movsx16, AluOp::Movsx32]) {
+                        if op == AluOp::Movsx32 && bits == Bits::B32 {
+                            continue;
+                        }
+                        let result = Scalar::alu(op, *a, *b, bits);
+                        assert!(result.is_consistent(bits), "{op:?} of {a:?} and {b:?} is {result:?}");
+                        for x in points.iter().filter(|x| a.contains(**x, bits)) {
+                            for y in points.iter().filter(|y| b.contains(**y, bits)) {
+                                let value = concrete(op, *x, *y, bits);
+                                assert!(result.contains(value, bits), "{op:?} {a:?} {b:?}: {result:?} without {value:#x}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refinements_are_sound_at_the_corners_of_both_register_widths() {
+        for bits in [Bits::B32, Bits::B64] {
+            let all = corner_scalars(bits);
+            let points = corners().into_iter().map(|value| bits.truncate(value)).collect::<Vec<_>>();
+            for (index, a) in all.iter().enumerate().step_by(7) {
+                for b in all.iter().skip(index % 11).step_by(11) {
+                    for (cond, outcome) in CONDS.into_iter().flat_map(|cond| [(cond, true), (cond, false)]) {
+                        let refined = Scalar::refine(cond, outcome, *a, *b, bits);
+                        for x in points.iter().filter(|x| a.contains(**x, bits)) {
+                            for y in points.iter().filter(|y| b.contains(**y, bits)) {
+                                if holds(cond, *x, *y, bits) == outcome {
+                                    let (a, b) = refined.expect("some pair satisfies it");
+                                    assert!(a.contains(*x, bits) && b.contains(*y, bits));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn byte_order_is_sound_and_exact_on_constants() {
+        let w = Bits::B64;
+        let value = 0x1122_3344_5566_7788_u64;
+        let exact = |order, low| Scalar::exact(value, w).byte_order(order, low, w).as_constant();
+        assert_eq!(exact(Order::ToBig, Bits::B16), Some(0x8877));
+        assert_eq!(exact(Order::Reverse, Bits::B32), Some(0x8877_6655));
+        assert_eq!(exact(Order::ToBig, Bits::B64), Some(value.swap_bytes()));
+        assert_eq!(exact(Order::ToLittle, Bits::B32), Some(0x5566_7788));
+        let byte = Scalar::range(0, 255, w).byte_order(Order::ToBig, Bits::B16, w);
+        assert_eq!((byte.unsigned().max, byte.tnum().possible_ones()), (0xff00, 0xff00));
+        assert_eq!(Scalar::unknown(w).byte_order(Order::ToLittle, Bits::B64, w), Scalar::unknown(w));
+    }
+
+    #[test]
+    fn masks_and_bounds_sharpen_each_other() {
+        let w = Bits::B64;
+        let masked = Scalar::alu(AluOp::And, Scalar::unknown(w), Scalar::exact(0x38, w), w);
+        assert_eq!((masked.unsigned().min, masked.unsigned().max), (0, 0x38));
+        assert_eq!(masked.to_string(), "0..=56 (multiple of 8)");
+        let bounded = Scalar::range(16, 31, w);
+        assert_eq!(bounded.tnum(), Tnum::new(16, 15));
+        let (negative, _) = Scalar::refine(Cond::Slt, true, Scalar::unknown(w), Scalar::exact(0, w), w).unwrap();
+        assert_eq!(negative.tnum().ones(), 1 << 63);
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        let w = Bits::B64;
+        for (scalar, text) in [
+            (Scalar::unknown(w), "any number"),
+            (Scalar::exact(7, w), "7"),
+            (Scalar::exact(u64::MAX, w), "-1"),
+            (Scalar::exact(0x4000_0000_0000, w), "0x400000000000"),
+            (Scalar::range(0, 255, w), "0..=255"),
+            (Scalar::range(0, 0xffff_ffff, w), "0..=4294967295"),
+            (Scalar::signed_range(-4, 4, w), "-4..=4"),
+            (Scalar::of_tnum(Tnum::new(1, 2), w), "1..=3 (bits 0x1 set, 0x2 unknown)"),
+            (Scalar::of_tnum(Tnum::new(0, !7), w), "0..=0xfffffffffffffff8 (multiple of 8)"),
+        ] {
+            assert_eq!(scalar.to_string(), text);
+        }
+    }
+}

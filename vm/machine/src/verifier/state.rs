@@ -1,0 +1,584 @@
+//! What is known before an instruction: a type for each register, and what the stack frame holds.
+//!
+//! ```text
+//! RegType   Unusable(why)            nothing may be done with it
+//!           Scalar(number)           tnum, unsigned and signed bounds
+//!           Pointer(region, offset)  points `offset` bytes past the start of one region
+//! Stack     512 initialised bits     may the byte be read?
+//!           saved registers          eight-byte slots that still hold a register as it was stored
+//! ```
+//!
+//! A byte that was part of a saved pointer, and no longer forms it whole, counts as not initialised: a pointer is
+//! never read as a number. A state is over-approximate: every run that reaches the instruction has its registers in
+//! it. The tests of soundness check exactly that.
+
+use std::fmt;
+
+use super::bits::Bits;
+use super::scalar::Scalar;
+use crate::isa::{FRAME_POINTER, REGISTERS};
+use crate::memory::{Region, STACK_FRAME_LEN};
+
+/// What a register may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegType {
+    /// Nothing that may be used.
+    Unusable(Why),
+    /// A number.
+    Scalar(Scalar),
+    /// An address.
+    Pointer(Pointer),
+}
+
+/// Why a register is unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// No instruction has written it.
+    NeverWritten,
+    /// A helper call left it undefined.
+    Call,
+    /// Some paths to here write it and some do not.
+    SomePaths,
+    /// It is a number on one path and a pointer on another, or points into different regions.
+    KindsDiffer,
+}
+
+/// An address in one region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// The region.
+    pub region: Region,
+    /// Bytes past the start of the region (of the frame's lowest byte, for the stack).
+    pub offset: Scalar,
+}
+
+impl RegType {
+    /// Any number.
+    pub const fn unknown() -> Self {
+        Self::Scalar(Scalar::unknown(Bits::B64))
+    }
+
+    /// One number.
+    pub const fn exact(value: u64) -> Self {
+        Self::Scalar(Scalar::exact(value, Bits::B64))
+    }
+
+    /// The start of a region, and some bytes.
+    pub const fn pointer(region: Region, offset: u64) -> Self {
+        Self::Pointer(Pointer { region, offset: Scalar::exact(offset, Bits::B64) })
+    }
+
+    /// The number, if it is one.
+    pub const fn as_scalar(&self) -> Option<Scalar> {
+        if let Self::Scalar(scalar) = self { Some(*scalar) } else { None }
+    }
+
+    /// The address, if it is one.
+    pub const fn as_pointer(&self) -> Option<Pointer> {
+        if let Self::Pointer(pointer) = self { Some(*pointer) } else { None }
+    }
+
+    /// What holds of either.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (a, b) if a == b => a,
+            (Self::Scalar(a), Self::Scalar(b)) => Self::Scalar(a.join(b, Bits::B64)),
+            (Self::Pointer(a), Self::Pointer(b)) if a.region == b.region => {
+                Self::Pointer(Pointer { region: a.region, offset: a.offset.join(b.offset, Bits::B64) })
+            }
+            (Self::Unusable(Why::KindsDiffer), _) | (_, Self::Unusable(Why::KindsDiffer)) => {
+                Self::Unusable(Why::KindsDiffer)
+            }
+            (Self::Unusable(a), Self::Unusable(_)) => Self::Unusable(a),
+            (Self::Unusable(_), _) | (_, Self::Unusable(_)) => Self::Unusable(Why::SomePaths),
+            (Self::Scalar(_) | Self::Pointer(_), _) => Self::Unusable(Why::KindsDiffer),
+        }
+    }
+
+    /// Whether the invariants of its numbers hold.
+    pub fn is_consistent(&self) -> bool {
+        match self {
+            Self::Unusable(_) => true,
+            Self::Scalar(scalar) => scalar.is_consistent(Bits::B64),
+            Self::Pointer(pointer) => pointer.offset.is_consistent(Bits::B64),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverWritten => "never written",
+            Self::Call => "undefined since a helper call",
+            Self::SomePaths => "written on some paths only",
+            Self::KindsDiffer => "of different kinds on different paths",
+        })
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offset = if self.region == Region::Stack {
+            // As assembly writes it, from the frame pointer.
+            f.write_str("frame")?;
+            Scalar::alu(
+                crate::isa::AluOp::Sub,
+                self.offset,
+                Scalar::exact(u64::from(STACK_FRAME_LEN), Bits::B64),
+                Bits::B64,
+            )
+        } else {
+            write!(f, "{}", self.region)?;
+            self.offset
+        };
+        match offset.as_constant().map(u64::cast_signed) {
+            Some(0) => Ok(()),
+            Some(constant) => write!(f, "{constant:+}"),
+            None => write!(f, "+({offset})"),
+        }
+    }
+}
+
+impl fmt::Display for RegType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable(why) => why.fmt(f),
+            Self::Scalar(scalar) => scalar.fmt(f),
+            Self::Pointer(pointer) => write!(f, "pointer to {pointer}"),
+        }
+    }
+}
+
+const FRAME_LEN: usize = STACK_FRAME_LEN as usize;
+/// Bytes of a saved register.
+const SLOT_LEN: usize = 8;
+const WORDS: usize = FRAME_LEN / 64;
+
+/// A range of bytes of the frame, from its lowest byte; the end is not included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    start: usize,
+    end: usize,
+}
+
+impl Bytes {
+    /// `len` bytes from `start`. None if they do not lie in the frame.
+    pub fn new(start: u32, len: u32) -> Option<Self> {
+        let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
+        let end = start.checked_add(len)?;
+        (end <= FRAME_LEN).then_some(Self { start, end })
+    }
+
+    /// The slot that these bytes are, all eight of them.
+    fn as_slot(self) -> Option<u8> {
+        let whole = self.start.is_multiple_of(SLOT_LEN) && self.end - self.start == SLOT_LEN;
+        if whole { u8::try_from(self.start / SLOT_LEN).ok() } else { None }
+    }
+
+    fn touches(self, slot: u8) -> bool {
+        let start = usize::from(slot) * SLOT_LEN;
+        self.start < start + SLOT_LEN && start < self.end
+    }
+
+    fn of_slot(slot: u8) -> Self {
+        let start = usize::from(slot) * SLOT_LEN;
+        Self { start, end: start + SLOT_LEN }
+    }
+}
+
+/// One register saved on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Saved {
+    slot: u8,
+    value: RegType,
+}
+
+/// What is known of a stack frame.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    initialised: [u64; WORDS],
+    /// By slot, ascending. Empty in most programs.
+    saved: Vec<Saved>,
+}
+
+impl Clone for Stack {
+    fn clone(&self) -> Self {
+        Self { initialised: self.initialised, saved: self.saved.clone() }
+    }
+
+    /// Keeps the allocation, since states are overwritten all the time.
+    fn clone_from(&mut self, source: &Self) {
+        self.initialised = source.initialised;
+        self.saved.clone_from(&source.saved);
+    }
+}
+
+impl Stack {
+    fn is_byte_initialised(&self, byte: usize) -> bool {
+        self.initialised.get(byte / 64).is_some_and(|word| word & 1 << (byte % 64) != 0)
+    }
+
+    fn mark(&mut self, bytes: Bytes, initialised: bool) {
+        for byte in bytes.start..bytes.end {
+            if let Some(word) = self.initialised.get_mut(byte / 64) {
+                let bit = 1 << (byte % 64);
+                *word = if initialised { *word | bit } else { *word & !bit };
+            }
+        }
+    }
+
+    /// The first of these bytes that is not initialised.
+    pub fn first_uninitialised(&self, bytes: Bytes) -> Option<u32> {
+        (bytes.start..bytes.end).find(|byte| !self.is_byte_initialised(*byte)).and_then(|byte| u32::try_from(byte).ok())
+    }
+
+    /// Whether some of these bytes belong to a saved pointer.
+    pub fn holds_pointer(&self, bytes: Bytes) -> bool {
+        self.saved.iter().any(|saved| bytes.touches(saved.slot) && saved.value.as_pointer().is_some())
+    }
+
+    /// The register that was saved in exactly these bytes.
+    pub fn saved(&self, bytes: Bytes) -> Option<RegType> {
+        let slot = bytes.as_slot()?;
+        self.saved.iter().find(|saved| saved.slot == slot).map(|saved| saved.value)
+    }
+
+    /// Removes the saved registers that these bytes touch. What is left of a pointer can no longer be read.
+    fn forget(&mut self, bytes: Bytes) {
+        let mut index = 0;
+        while let Some(saved) = self.saved.get(index) {
+            if bytes.touches(saved.slot) {
+                let saved = self.saved.remove(index);
+                if saved.value.as_pointer().is_some() {
+                    self.mark(Bytes::of_slot(saved.slot), false);
+                }
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// A store to exactly these bytes. A register stored whole in a slot is kept as it is.
+    pub fn store(&mut self, bytes: Bytes, value: RegType) {
+        self.forget(bytes);
+        self.mark(bytes, true);
+        if let Some(slot) = bytes.as_slot() {
+            let at = self.saved.partition_point(|saved| saved.slot < slot);
+            self.saved.insert(at, Saved { slot, value });
+        }
+    }
+
+    /// A store of a number somewhere in these bytes: nothing becomes initialised, nothing saved there stays known.
+    pub fn store_somewhere(&mut self, bytes: Bytes) {
+        self.forget(bytes);
+    }
+
+    /// Keeps what holds of either.
+    fn join(&mut self, other: &Self) {
+        for (word, other) in self.initialised.iter_mut().zip(other.initialised) {
+            *word &= other;
+        }
+        // A slot that holds a pointer on one path holds nothing readable unless both hold the same kind of pointer.
+        for theirs in &other.saved {
+            if theirs.value.as_pointer().is_some() && !self.saved.iter().any(|saved| saved.slot == theirs.slot) {
+                self.mark(Bytes::of_slot(theirs.slot), false);
+            }
+        }
+        let mut index = 0;
+        while let Some(ours) = self.saved.get_mut(index) {
+            let theirs = other.saved.iter().find(|saved| saved.slot == ours.slot).map(|saved| saved.value);
+            let joined = match theirs {
+                Some(theirs) => Some(ours.value.join(theirs)).filter(|joined| !matches!(joined, RegType::Unusable(_))),
+                None => None,
+            };
+            match joined {
+                Some(joined) => {
+                    ours.value = joined;
+                    index += 1;
+                }
+                None => {
+                    let ours = self.saved.remove(index);
+                    let theirs_is_pointer = theirs.is_some_and(|theirs| theirs.as_pointer().is_some());
+                    if ours.value.as_pointer().is_some() || theirs_is_pointer {
+                        self.mark(Bytes::of_slot(ours.slot), false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes of the frame below the frame pointer down to the lowest initialised one.
+    pub fn depth(&self) -> u32 {
+        let lowest = (0..FRAME_LEN).find(|byte| self.is_byte_initialised(*byte)).unwrap_or(FRAME_LEN);
+        STACK_FRAME_LEN - u32::try_from(lowest).unwrap_or(STACK_FRAME_LEN)
+    }
+
+    fn is_consistent(&self) -> bool {
+        self.saved.iter().all(|saved| {
+            saved.value.is_consistent()
+                && !matches!(saved.value, RegType::Unusable(_))
+                && self.first_uninitialised(Bytes::of_slot(saved.slot)).is_none()
+        }) && self.saved.is_sorted_by(|a, b| a.slot < b.slot)
+    }
+}
+
+impl fmt::Display for Stack {
+    /// Runs of initialised bytes and saved registers, from the frame pointer down: `[-8]=7 [-16..-12]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = |byte: usize| byte.cast_signed() - FRAME_LEN.cast_signed();
+        let mut end = FRAME_LEN;
+        let mut first = true;
+        while end > 0 {
+            let saved = self.saved.iter().find(|saved| (usize::from(saved.slot) + 1) * SLOT_LEN == end);
+            let mut start = end;
+            if let Some(saved) = saved {
+                start -= SLOT_LEN;
+                write!(f, "{}[{}]={}", if first { "" } else { " " }, below(start), saved.value)?;
+                first = false;
+            } else {
+                while start > 0
+                    && self.is_byte_initialised(start - 1)
+                    && !self.saved.iter().any(|saved| (usize::from(saved.slot) + 1) * SLOT_LEN == start)
+                {
+                    start -= 1;
+                }
+                if start < end {
+                    write!(f, "{}[{}..{}]", if first { "" } else { " " }, below(start), below(end))?;
+                    first = false;
+                } else {
+                    start -= 1;
+                }
+            }
+            end = start;
+        }
+        Ok(())
+    }
+}
+
+/// Everything known before an instruction.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AbstractState {
+    registers: [RegType; REGISTERS as usize],
+    stack: Stack,
+}
+
+impl Clone for AbstractState {
+    fn clone(&self) -> Self {
+        Self { registers: self.registers, stack: self.stack.clone() }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.registers = source.registers;
+        self.stack.clone_from(&source.stack);
+    }
+}
+
+impl AbstractState {
+    /// At the entry: only the frame pointer, nothing on the stack.
+    pub fn entry() -> Self {
+        let mut state = Self {
+            registers: [RegType::Unusable(Why::NeverWritten); REGISTERS as usize],
+            stack: Stack::default(),
+        };
+        state.set(FRAME_POINTER, RegType::pointer(Region::Stack, u64::from(STACK_FRAME_LEN)));
+        state
+    }
+
+    /// What a register holds. Registers beyond the last hold nothing.
+    pub fn get(&self, register: u8) -> RegType {
+        self.registers.get(usize::from(register)).copied().unwrap_or(RegType::Unusable(Why::NeverWritten))
+    }
+
+    /// Changes what a register holds.
+    pub fn set(&mut self, register: u8, value: RegType) {
+        if let Some(entry) = self.registers.get_mut(usize::from(register)) {
+            *entry = value;
+        }
+    }
+
+    /// The stack frame.
+    pub const fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The stack frame, to change.
+    pub const fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// Keeps what holds of either.
+    pub fn join(&mut self, other: &Self) {
+        for (ours, theirs) in self.registers.iter_mut().zip(other.registers) {
+            *ours = ours.join(theirs);
+        }
+        self.stack.join(&other.stack);
+    }
+
+    /// The invariants that hold after every step, whatever the program. False means that the verifier is wrong.
+    pub fn is_consistent(&self) -> bool {
+        self.registers.iter().all(RegType::is_consistent)
+            && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(STACK_FRAME_LEN))
+            && self.stack.is_consistent()
+    }
+
+    /// Bytes that the state occupies, for the verifier's own budget.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.stack.saved.capacity() * size_of::<Saved>()
+    }
+}
+
+impl fmt::Display for AbstractState {
+    /// The registers that hold something, then the stack: `r0=0..=2 r1=pointer to record r10=pointer to frame`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for (number, register) in self.registers.iter().enumerate() {
+            if matches!(register, RegType::Unusable(Why::NeverWritten)) {
+                continue;
+            }
+            write!(f, "{}r{number}={register}", if first { "" } else { "  " })?;
+            first = false;
+        }
+        if self.stack != Stack::default() {
+            write!(f, "  stack {}", self.stack)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(start: u32, len: u32) -> Bytes {
+        Bytes::new(start, len).unwrap()
+    }
+
+    fn record(offset: u64) -> RegType {
+        RegType::pointer(Region::Record, offset)
+    }
+
+    #[test]
+    fn bytes_outside_the_frame_are_none() {
+        assert!(Bytes::new(STACK_FRAME_LEN - 8, 8).is_some());
+        assert!(Bytes::new(STACK_FRAME_LEN - 7, 8).is_none());
+        assert!(Bytes::new(STACK_FRAME_LEN, 0).is_some());
+        assert!(Bytes::new(u32::MAX, 8).is_none());
+    }
+
+    #[test]
+    fn joining_registers() {
+        let (one, nine) = (RegType::exact(1), RegType::exact(9));
+        assert_eq!(one.join(nine).to_string(), "1..=9 (bits 0x1 set, 0x8 unknown)");
+        assert_eq!(record(8).join(record(8)), record(8));
+        assert_eq!(record(8).join(record(24)).to_string(), "pointer to record+(8..=24 (bits 0x8 set, 0x10 unknown))");
+        let unwritten = RegType::Unusable(Why::NeverWritten);
+        assert_eq!(one.join(unwritten), RegType::Unusable(Why::SomePaths));
+        assert_eq!(one.join(record(0)), RegType::Unusable(Why::KindsDiffer));
+        assert_eq!(record(0).join(RegType::pointer(Region::Stack, 0)), RegType::Unusable(Why::KindsDiffer));
+        // Once unusable, always unusable, in either order.
+        for why in [Why::NeverWritten, Why::Call, Why::SomePaths, Why::KindsDiffer] {
+            for other in [one, record(0), unwritten] {
+                assert!(matches!(RegType::Unusable(why).join(other), RegType::Unusable(_)));
+                assert!(matches!(other.join(RegType::Unusable(why)), RegType::Unusable(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_register_saved_whole_comes_back_whole() {
+        let mut stack = Stack::default();
+        stack.store(bytes(504, 8), record(8));
+        assert_eq!(stack.saved(bytes(504, 8)), Some(record(8)));
+        assert_eq!(stack.saved(bytes(504, 4)), None);
+        assert!(stack.holds_pointer(bytes(511, 1)) && !stack.holds_pointer(bytes(496, 8)));
+        assert_eq!(stack.to_string(), "[-8]=pointer to record+8");
+    }
+
+    #[test]
+    fn what_is_left_of_a_pointer_cannot_be_read() {
+        let mut stack = Stack::default();
+        stack.store(bytes(496, 8), record(8));
+        stack.store(bytes(500, 1), RegType::exact(0));
+        assert_eq!(stack.saved(bytes(496, 8)), None);
+        assert_eq!(stack.first_uninitialised(bytes(496, 8)), Some(496));
+        assert_eq!(stack.first_uninitialised(bytes(500, 1)), None);
+        assert_eq!(stack.first_uninitialised(bytes(500, 2)), Some(501));
+        // What is left of a number can.
+        stack.store(bytes(504, 8), RegType::exact(5));
+        stack.store(bytes(504, 4), RegType::exact(6));
+        assert_eq!((stack.saved(bytes(504, 8)), stack.first_uninitialised(bytes(504, 8))), (None, None));
+    }
+
+    #[test]
+    fn a_store_somewhere_initialises_nothing_and_forgets_what_it_may_hit() {
+        let mut stack = Stack::default();
+        stack.store(bytes(480, 8), RegType::exact(1));
+        stack.store(bytes(488, 8), record(0));
+        stack.store(bytes(496, 8), RegType::exact(3));
+        stack.store_somewhere(bytes(472, 24));
+        assert_eq!(stack.saved(bytes(480, 8)), None);
+        assert_eq!(stack.first_uninitialised(bytes(480, 8)), None);
+        assert_eq!(stack.first_uninitialised(bytes(488, 8)), Some(488));
+        assert_eq!(stack.saved(bytes(496, 8)), Some(RegType::exact(3)));
+        assert_eq!(stack.first_uninitialised(bytes(472, 8)), Some(472));
+    }
+
+    #[test]
+    fn joining_stacks_keeps_what_both_hold() {
+        let mut a = Stack::default();
+        let mut b = Stack::default();
+        for (slot, ours, theirs) in [
+            (0, Some(RegType::exact(1)), Some(RegType::exact(2))),
+            (1, Some(record(0)), Some(record(0))),
+            (2, Some(record(0)), Some(RegType::exact(2))),
+            (3, Some(RegType::exact(2)), Some(record(0))),
+            (4, Some(RegType::exact(2)), None),
+            (5, None, Some(record(0))),
+        ] {
+            if let Some(value) = ours {
+                a.store(bytes(slot * 8, 8), value);
+            }
+            if let Some(value) = theirs {
+                b.store(bytes(slot * 8, 8), value);
+            }
+        }
+        // Initialised on both sides, saved on one only.
+        a.store(bytes(48, 8), RegType::exact(2));
+        b.store(bytes(48, 4), RegType::exact(2));
+        b.store(bytes(52, 4), RegType::exact(2));
+        // The same with a pointer.
+        a.store(bytes(56, 8), record(0));
+        b.store(bytes(56, 4), RegType::exact(2));
+        b.store(bytes(60, 4), RegType::exact(2));
+        for (mut joined, other) in [(a.clone(), &b), (b.clone(), &a)] {
+            joined.join(other);
+            assert!(joined.is_consistent());
+            assert_eq!(joined.saved(bytes(0, 8)), Some(RegType::exact(1).join(RegType::exact(2))));
+            assert_eq!(joined.saved(bytes(8, 8)), Some(record(0)));
+            for slot in [2, 3, 4, 5, 7] {
+                assert_eq!(joined.saved(bytes(slot * 8, 8)), None);
+                assert_eq!(joined.first_uninitialised(bytes(slot * 8, 8)), Some(slot * 8));
+            }
+            assert_eq!((joined.saved(bytes(48, 8)), joined.first_uninitialised(bytes(48, 8))), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_state_reads_well() {
+        let mut state = AbstractState::entry();
+        state.set(1, record(0));
+        state.set(0, RegType::Scalar(Scalar::range(0, 2, Bits::B64)));
+        state.set(4, RegType::Unusable(Why::Call));
+        state.stack_mut().store(bytes(504, 8), RegType::exact(7));
+        state.stack_mut().store(bytes(500, 4), RegType::exact(7));
+        state.stack_mut().store(bytes(488, 2), RegType::exact(7));
+        assert_eq!(
+            state.to_string(),
+            "r0=0..=2  r1=pointer to record  r4=undefined since a helper call  r10=pointer to frame  \
+             stack [-8]=7 [-12..-8] [-24..-22]"
+        );
+        assert_eq!(state.stack().depth(), 24);
+        assert!(state.is_consistent());
+    }
+}
