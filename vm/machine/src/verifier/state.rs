@@ -17,7 +17,7 @@ use std::fmt;
 use super::bits::Bits;
 use super::scalar::Scalar;
 use crate::isa::{FRAME_POINTER, REGISTERS};
-use crate::memory::{Region, STACK_FRAME_LEN};
+use crate::memory::{Region, FRAME_LEN};
 
 /// What a register may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,20 @@ impl fmt::Display for Why {
     }
 }
 
+/// A region in words.
+pub const fn region_name(region: Region) -> &'static str {
+    match region {
+        Region::Record => "record",
+        Region::Predicates => "predicate bits",
+        Region::Masks => "masks",
+        Region::Stack => "stack frame",
+        Region::Output => "output",
+        Region::Constants => "constants",
+        Region::Buffer => "buffer",
+        Region::MapValues => "map values",
+    }
+}
+
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offset = if self.region == Region::Stack {
@@ -125,11 +139,11 @@ impl fmt::Display for Pointer {
             Scalar::alu(
                 crate::isa::AluOp::Sub,
                 self.offset,
-                Scalar::exact(u64::from(STACK_FRAME_LEN), Bits::B64),
+                Scalar::exact(u64::from(FRAME_LEN), Bits::B64),
                 Bits::B64,
             )
         } else {
-            write!(f, "{}", self.region)?;
+            f.write_str(region_name(self.region))?;
             self.offset
         };
         match offset.as_constant().map(u64::cast_signed) {
@@ -150,10 +164,10 @@ impl fmt::Display for RegType {
     }
 }
 
-const FRAME_LEN: usize = STACK_FRAME_LEN as usize;
+const BYTES: usize = FRAME_LEN as usize;
 /// Bytes of a saved register.
 const SLOT_LEN: usize = 8;
-const WORDS: usize = FRAME_LEN / 64;
+const WORDS: usize = BYTES / 64;
 
 /// A range of bytes of the frame, from its lowest byte; the end is not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +181,7 @@ impl Bytes {
     pub fn new(start: u32, len: u32) -> Option<Self> {
         let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
         let end = start.checked_add(len)?;
-        (end <= FRAME_LEN).then_some(Self { start, end })
+        (end <= BYTES).then_some(Self { start, end })
     }
 
     /// The slot that these bytes are, all eight of them.
@@ -310,8 +324,8 @@ impl Stack {
 
     /// Bytes of the frame below the frame pointer down to the lowest initialised one.
     pub fn depth(&self) -> u32 {
-        let lowest = (0..FRAME_LEN).find(|byte| self.is_byte_initialised(*byte)).unwrap_or(FRAME_LEN);
-        STACK_FRAME_LEN - u32::try_from(lowest).unwrap_or(STACK_FRAME_LEN)
+        let lowest = (0..BYTES).find(|byte| self.is_byte_initialised(*byte)).unwrap_or(BYTES);
+        FRAME_LEN - u32::try_from(lowest).unwrap_or(FRAME_LEN)
     }
 
     fn is_consistent(&self) -> bool {
@@ -326,8 +340,8 @@ impl Stack {
 impl fmt::Display for Stack {
     /// Runs of initialised bytes and saved registers, from the frame pointer down: `[-8]=7 [-16..-12]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let below = |byte: usize| byte.cast_signed() - FRAME_LEN.cast_signed();
-        let mut end = FRAME_LEN;
+        let below = |byte: usize| byte.cast_signed() - BYTES.cast_signed();
+        let mut end = BYTES;
         let mut first = true;
         while end > 0 {
             let saved = self.saved.iter().find(|saved| (usize::from(saved.slot) + 1) * SLOT_LEN == end);
@@ -381,7 +395,7 @@ impl AbstractState {
             registers: [RegType::Unusable(Why::NeverWritten); REGISTERS as usize],
             stack: Stack::default(),
         };
-        state.set(FRAME_POINTER, RegType::pointer(Region::Stack, u64::from(STACK_FRAME_LEN)));
+        state.set(FRAME_POINTER, RegType::pointer(Region::Stack, u64::from(FRAME_LEN)));
         state
     }
 
@@ -418,7 +432,7 @@ impl AbstractState {
     /// The invariants that hold after every step, whatever the program. False means that the verifier is wrong.
     pub fn is_consistent(&self) -> bool {
         self.registers.iter().all(RegType::is_consistent)
-            && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(STACK_FRAME_LEN))
+            && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(FRAME_LEN))
             && self.stack.is_consistent()
     }
 
@@ -460,9 +474,9 @@ mod tests {
 
     #[test]
     fn bytes_outside_the_frame_are_none() {
-        assert!(Bytes::new(STACK_FRAME_LEN - 8, 8).is_some());
-        assert!(Bytes::new(STACK_FRAME_LEN - 7, 8).is_none());
-        assert!(Bytes::new(STACK_FRAME_LEN, 0).is_some());
+        assert!(Bytes::new(FRAME_LEN - 8, 8).is_some());
+        assert!(Bytes::new(FRAME_LEN - 7, 8).is_none());
+        assert!(Bytes::new(FRAME_LEN, 0).is_some());
         assert!(Bytes::new(u32::MAX, 8).is_none());
     }
 

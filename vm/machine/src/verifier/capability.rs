@@ -1,0 +1,281 @@
+//! What a program may touch in each region: the manifest of a rule, or the buffer of a raw program.
+
+use super::assertion::Mode;
+use super::reason::{Granted, Reason};
+use super::state::{Bytes, Pointer, Stack};
+use crate::isa::Size;
+use crate::memory::{Access, FRAME_LEN, Region};
+use crate::predicate::MASK_LEN;
+use crate::program::{Manifest, ProgramKind};
+use crate::record::{GROUP_LEN, GROUP_SLOTS, HEADER_LEN};
+
+/// Bytes of a region that this kind of program can rely on; 0 if it has none of it.
+///
+/// Executors check at entry that the regions are at least that long.
+pub fn region_len(kind: &ProgramKind, region: Region) -> u32 {
+    match (region, kind) {
+        (Region::Stack, _) => FRAME_LEN,
+        (Region::Buffer, ProgramKind::Raw { memory_len }) => *memory_len,
+        (Region::Record, ProgramKind::Rule(manifest)) => manifest.record_len,
+        (Region::Predicates, ProgramKind::Rule(manifest)) => {
+            manifest.predicate_bytes.last().map_or(0, |byte| u32::from(*byte) + 1)
+        }
+        (Region::Masks, ProgramKind::Rule(manifest)) => {
+            manifest.masks.last().map_or(0, |mask| (u32::from(*mask) + 1) * MASK_LEN)
+        }
+        (
+            Region::Record
+            | Region::Predicates
+            | Region::Masks
+            | Region::Buffer
+            | Region::Output
+            | Region::Constants
+            | Region::MapValues,
+            _,
+        ) => 0,
+    }
+}
+
+/// The one region and the proved range of an access `offset` bytes past a pointer, if the program may make it.
+pub fn access(
+    kind: &ProgramKind,
+    stack: &Stack,
+    pointer: Pointer,
+    offset: i32,
+    size: Size,
+    mode: Mode,
+) -> Result<Access, Reason> {
+    let region = pointer.region;
+    let writes = mode != Mode::Read;
+    if writes && !region.writable() {
+        return Err(Reason::ReadOnly { region });
+    }
+    let access = bounds(kind, pointer, offset, size)?;
+    match (region, kind) {
+        (Region::Buffer, ProgramKind::Raw { .. }) => {}
+        (Region::Stack, _) => {
+            if mode != Mode::Write {
+                readable(stack, pointer, &access)?;
+            }
+        }
+        (Region::Record | Region::Predicates | Region::Masks, ProgramKind::Rule(manifest)) => {
+            if access.lo != access.hi {
+                return Err(Reason::VariableOffset { pointer });
+            }
+            granted(manifest, &access)?;
+        }
+        // No program of this kind has such a region. Its length is 0, so this is not reached.
+        _ => return Err(Reason::OutOfBounds { region, min: 0, max: 0, size, len: 0 }),
+    }
+    Ok(access)
+}
+
+/// The range of the first byte, proved to lie within the region with all its bytes.
+fn bounds(kind: &ProgramKind, pointer: Pointer, offset: i32, size: Size) -> Result<Access, Reason> {
+    let region = pointer.region;
+    let len = region_len(kind, region);
+    // The signed bounds of a sum of two 64-bit numbers, exactly.
+    let bounds = pointer.offset.signed();
+    let (min, max) = (i128::from(bounds.min) + i128::from(offset), i128::from(bounds.max) + i128::from(offset));
+    match (u32::try_from(min), u32::try_from(max)) {
+        (Ok(lo), Ok(hi)) if lo <= hi && u64::from(hi) + u64::from(size.bytes()) <= u64::from(len) => {
+            Ok(Access { region, lo, hi, size })
+        }
+        _ => Err(Reason::OutOfBounds { region, min, max, size, len }),
+    }
+}
+
+/// All bytes of the frame that an access can touch. None if they are not in it.
+pub fn frame_bytes(access: &Access) -> Option<Bytes> {
+    Bytes::new(access.lo, (access.hi - access.lo).checked_add(access.size.bytes())?)
+}
+
+/// Whether the stack bytes are initialised, and no part of a saved address; a whole one may be loaded.
+fn readable(stack: &Stack, pointer: Pointer, access: &Access) -> Result<(), Reason> {
+    let outside = Reason::OutOfBounds {
+        region: Region::Stack,
+        min: access.lo.into(),
+        max: access.hi.into(),
+        size: access.size,
+        len: FRAME_LEN,
+    };
+    let bytes = frame_bytes(access).ok_or(outside)?;
+    if let Some(byte) = stack.first_uninitialised(bytes) {
+        return Err(Reason::UninitialisedStack { offset: byte.cast_signed() - FRAME_LEN.cast_signed() });
+    }
+    if stack.saved(bytes).is_none() && stack.holds_pointer(bytes) {
+        return Err(Reason::PartOfPointer { pointer });
+    }
+    Ok(())
+}
+
+/// Whether the manifest lets a rule read these bytes.
+fn granted(manifest: &Manifest, access: &Access) -> Result<(), Reason> {
+    let (region, offset, size) = (access.region, access.lo, access.size);
+    let bytes = size.bytes();
+    let straddles = Reason::Straddles { region, offset, size };
+    let granted = |list: &[u16], what, number: u32| {
+        let found = u16::try_from(number).is_ok_and(|number| list.binary_search(&number).is_ok());
+        if found { Ok(()) } else { Err(Reason::NotGranted { what, number }) }
+    };
+    match region {
+        Region::Record => {
+            let Some(slots) = offset.checked_sub(HEADER_LEN) else {
+                return if offset + bytes <= HEADER_LEN { Ok(()) } else { Err(straddles) };
+            };
+            let (group, within) = (slots / GROUP_LEN, slots % GROUP_LEN);
+            // A group begins with a state byte for each of its slots.
+            let (entry, ends_within) = match within.checked_sub(GROUP_SLOTS) {
+                None => (within, bytes == 1),
+                Some(value) => (value / 8, value % 8 + bytes <= 8),
+            };
+            if !ends_within {
+                return Err(straddles);
+            }
+            granted(&manifest.slots, Granted::Slot, group * GROUP_SLOTS + entry)
+        }
+        Region::Predicates => {
+            (offset..offset + bytes).try_for_each(|byte| granted(&manifest.predicate_bytes, Granted::PredicateByte, byte))
+        }
+        Region::Masks => {
+            if offset % MASK_LEN + bytes > MASK_LEN {
+                return Err(straddles);
+            }
+            granted(&manifest.masks, Granted::Mask, offset / MASK_LEN)
+        }
+        Region::Stack | Region::Buffer | Region::Output | Region::Constants | Region::MapValues => Err(straddles),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bits::Bits;
+    use super::super::scalar::Scalar;
+    use super::super::state::RegType;
+    use super::*;
+    use crate::record::{Slot, slots_len};
+
+    fn rule() -> ProgramKind {
+        ProgramKind::Rule(Manifest {
+            record_len: slots_len(20),
+            slots: vec![0, 7, 8, 19],
+            predicate_bytes: vec![0, 1, 5],
+            masks: vec![1],
+            helpers: Vec::new(),
+        })
+    }
+
+    fn read(kind: &ProgramKind, region: Region, offset: u64, size: Size) -> Result<Access, &'static str> {
+        let pointer = RegType::pointer(region, offset).as_pointer().unwrap();
+        access(kind, &Stack::default(), pointer, 0, size, Mode::Read).map_err(|reason| reason.code())
+    }
+
+    const SIZES: [Size; 4] = [Size::Byte, Size::Half, Size::Word, Size::Double];
+
+    /// Every offset of a record and every size, against a list of what is granted.
+    #[test]
+    fn a_rule_reads_the_header_and_its_own_slots_and_nothing_else() {
+        let kind = rule();
+        let mut readable = vec![false; slots_len(20) as usize + 80];
+        let mut entry_of = vec![usize::MAX; readable.len()];
+        let mut grant = |start: u32, len: u32| {
+            for byte in start..start + len {
+                readable[byte as usize] = true;
+                entry_of[byte as usize] = start as usize;
+            }
+        };
+        grant(0, HEADER_LEN);
+        for slot in [0, 7, 8, 19] {
+            grant(Slot(slot).offset(), 8);
+            grant(Slot(slot).state_offset(), 1);
+        }
+        for offset in 0..slots_len(20) + 64 {
+            for size in SIZES {
+                let range = offset as usize..(offset + size.bytes()) as usize;
+                let want = range.clone().all(|byte| readable[byte] && entry_of[byte] == entry_of[range.start]);
+                let got = read(&kind, Region::Record, u64::from(offset), size);
+                assert_eq!(got.is_ok(), want, "{} bytes at {offset}: {got:?}", size.bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_short_for_its_slots_wins() {
+        let ProgramKind::Rule(manifest) = rule() else { unreachable!() };
+        let short = ProgramKind::Rule(Manifest { record_len: slots_len(20) - 1, ..manifest });
+        assert_eq!(read(&short, Region::Record, Slot(19).offset().into(), Size::Double), Err("out-of-bounds"));
+        assert!(read(&short, Region::Record, Slot(19).offset().into(), Size::Word).is_ok());
+    }
+
+    #[test]
+    fn predicate_bytes_and_masks_are_granted_one_by_one() {
+        let kind = rule();
+        for (offset, size, want) in [
+            (0, Size::Byte, None),
+            (1, Size::Byte, None),
+            (0, Size::Half, None),
+            (1, Size::Half, Some("not-granted")),
+            (2, Size::Byte, Some("not-granted")),
+            (5, Size::Byte, None),
+            (5, Size::Half, Some("out-of-bounds")),
+            (6, Size::Byte, Some("out-of-bounds")),
+        ] {
+            assert_eq!(read(&kind, Region::Predicates, offset, size).err(), want, "{size:?} at {offset}");
+        }
+        for (offset, size, want) in [
+            (24, Size::Double, None),
+            (40, Size::Double, None),
+            (41, Size::Double, Some("out-of-bounds")),
+            (23, Size::Byte, Some("not-granted")),
+            (20, Size::Double, Some("straddles")),
+            (48, Size::Byte, Some("out-of-bounds")),
+        ] {
+            assert_eq!(read(&kind, Region::Masks, offset, size).err(), want, "{size:?} at {offset}");
+        }
+    }
+
+    #[test]
+    fn regions_of_the_other_kind_are_empty() {
+        let raw = ProgramKind::Raw { memory_len: 64 };
+        for (kind, regions) in [
+            (&raw, &[Region::Record, Region::Predicates, Region::Masks][..]),
+            (&rule(), &[Region::Buffer]),
+            (&raw, &[Region::Output, Region::Constants, Region::MapValues]),
+        ] {
+            for region in regions {
+                assert_eq!(read(kind, *region, 0, Size::Byte), Err("out-of-bounds"), "{region:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_buffer_access_is_in_bounds_at_both_ends_of_its_range() {
+        let raw = ProgramKind::Raw { memory_len: 64 };
+        let at = |min, max, offset, mode| {
+            let pointer = Pointer { region: Region::Buffer, offset: Scalar::signed_range(min, max, Bits::B64) };
+            access(&raw, &Stack::default(), pointer, offset, Size::Double, mode).map_err(|reason| reason.code())
+        };
+        for mode in [Mode::Read, Mode::Write, Mode::Update] {
+            let want = Access { region: Region::Buffer, lo: 0, hi: 56, size: Size::Double };
+            assert_eq!(at(0, 56, 0, mode), Ok(want));
+            assert_eq!(at(8, 64, -8, mode), Ok(want));
+            assert_eq!(at(-8, 48, 8, mode), Ok(want));
+            for (min, max, offset) in [(0, 57, 0), (-1, 0, 0), (0, 56, 1), (0, 56, -1), (i64::MIN, i64::MAX, 0)] {
+                assert_eq!(at(min, max, offset, mode), Err("out-of-bounds"));
+            }
+            assert_eq!(at(i64::MAX, i64::MAX, i32::MAX, mode), Err("out-of-bounds"));
+            assert_eq!(at(i64::MIN, i64::MIN, i32::MIN, mode), Err("out-of-bounds"));
+        }
+    }
+
+    #[test]
+    fn read_only_regions_refuse_writes_before_anything_else() {
+        for region in [Region::Record, Region::Predicates, Region::Masks, Region::Constants] {
+            for mode in [Mode::Write, Mode::Update] {
+                let pointer = RegType::pointer(region, 1 << 40).as_pointer().unwrap();
+                let refused = access(&rule(), &Stack::default(), pointer, 0, Size::Byte, mode);
+                assert_eq!(refused.map_err(|reason| reason.code()), Err("read-only"));
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Why a program is refused, as data: what the checker found, in words, and what would make it acceptable.
+
+use std::fmt;
+
+use super::state::{Pointer, RegType, Why, region_name};
+use crate::isa::{Size, Width};
+use crate::memory::Region;
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    // control flow
+    /// A jump leads back: a loop.
+    Loop {
+        /// Where to.
+        target: u32,
+    },
+    /// A call of a function of the program.
+    LocalCall,
+    /// No path leads here.
+    Unreachable,
+
+    // registers
+    /// The register holds nothing.
+    Unusable {
+        /// The register.
+        register: u8,
+        /// Why.
+        why: Why,
+    },
+    /// A number is needed, and it is an address.
+    NotANumber {
+        /// The register.
+        register: u8,
+        /// What it holds.
+        pointer: Pointer,
+    },
+    /// The frame pointer is written.
+    FramePointer,
+    /// Arithmetic on addresses that is not on the allow-list.
+    PointerArithmetic {
+        /// The width.
+        width: Width,
+        /// The first operand.
+        dst: RegType,
+        /// The second one.
+        src: RegType,
+    },
+    /// An address moved by too much, or by an unknown amount.
+    PointerOffset {
+        /// Where it would point.
+        pointer: Pointer,
+    },
+
+    // memory
+    /// The base of an access is a number.
+    NotAPointer {
+        /// The register.
+        register: u8,
+        /// What it holds.
+        value: RegType,
+    },
+    /// The access can lie outside its region.
+    OutOfBounds {
+        /// The region.
+        region: Region,
+        /// Least offset of its first byte.
+        min: i128,
+        /// Greatest offset of its first byte.
+        max: i128,
+        /// Bytes accessed.
+        size: Size,
+        /// Bytes the region has.
+        len: u32,
+    },
+    /// The region is read-only.
+    ReadOnly {
+        /// The region.
+        region: Region,
+    },
+    /// The region is read at constant offsets only.
+    VariableOffset {
+        /// The base.
+        pointer: Pointer,
+    },
+    /// The manifest does not grant what is read.
+    NotGranted {
+        /// What it is.
+        what: Granted,
+        /// Its number.
+        number: u32,
+    },
+    /// The access covers more than one slot, state byte or mask entry.
+    Straddles {
+        /// The region.
+        region: Region,
+        /// Offset of its first byte.
+        offset: u32,
+        /// Bytes accessed.
+        size: Size,
+    },
+    /// A stack byte is read that was not written.
+    UninitialisedStack {
+        /// Its offset from the frame pointer.
+        offset: i32,
+    },
+    /// Stack bytes are read that are part of a saved address.
+    PartOfPointer {
+        /// The bytes' region and offset.
+        pointer: Pointer,
+    },
+    /// An address is stored outside the stack, or not whole, or not in an aligned slot, or at an unknown place.
+    PointerStored {
+        /// What is stored.
+        pointer: Pointer,
+        /// Where to.
+        target: Pointer,
+        /// With how many bytes.
+        size: Size,
+    },
+
+    // helpers
+    /// There is no such helper.
+    UnknownHelper {
+        /// Its number.
+        helper: u32,
+    },
+    /// The manifest does not grant the helper.
+    HelperNotGranted {
+        /// Its number.
+        helper: u32,
+    },
+    /// An argument has to be a constant.
+    ArgumentNotConstant {
+        /// The register.
+        register: u8,
+        /// What it holds.
+        value: RegType,
+    },
+
+    // result
+    /// The result of a rule can be something else than a verdict.
+    NotAVerdict {
+        /// What `r0` holds.
+        value: RegType,
+    },
+    /// The result is an address.
+    PointerReturned {
+        /// What `r0` holds.
+        pointer: Pointer,
+    },
+
+    // the verifier itself
+    /// The verifier's own budget is used up.
+    Budget {
+        /// What was counted.
+        what: &'static str,
+        /// How much there was.
+        limit: u64,
+    },
+    /// The verifier contradicts itself. Our bug; the program is refused all the same.
+    Inconsistent,
+}
+
+/// Something a manifest grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granted {
+    /// A field's slot.
+    Slot,
+    /// A byte of predicate bits.
+    PredicateByte,
+    /// A mask entry.
+    Mask,
+}
+
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Slot => "field slot",
+            Self::PredicateByte => "predicate byte",
+            Self::Mask => "mask entry",
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loop { target } => write!(f, "the jump leads back to {target}: loops are not accepted yet"),
+            Self::LocalCall => f.write_str("calls of functions of the program are not accepted yet"),
+            Self::Unreachable => f.write_str("no path from the entry leads here"),
+            Self::Unusable { register, why } => write!(f, "r{register} is {why}"),
+            Self::NotANumber { register, pointer } => write!(f, "r{register} is an address: {pointer}"),
+            Self::FramePointer => f.write_str("r10 is the frame pointer, which no instruction may write"),
+            Self::PointerArithmetic { width, dst, src } => {
+                let bits = if *width == Width::W64 { "64-bit" } else { "32-bit" };
+                write!(f, "this {bits} operation is not defined for {dst} and {src}")
+            }
+            Self::PointerOffset { pointer } => write!(f, "the address would be moved too far: {pointer}"),
+            Self::NotAPointer { register, value } => {
+                write!(f, "r{register} is a number, not an address into a region: {value}")
+            }
+            Self::OutOfBounds { region, min, max, size, len } => {
+                let last = max + i128::from(size.bytes());
+                // The stack reads from the frame pointer down, as in assembly.
+                let shift = if *region == Region::Stack { i128::from(*len) } else { 0 };
+                let (lowest, highest) = (-shift, i128::from(*len) - shift);
+                write!(
+                    f,
+                    "the access can reach bytes {}..{} of the {}, which has {lowest}..{highest}",
+                    min - shift,
+                    last - shift,
+                    region_name(*region)
+                )
+            }
+            Self::ReadOnly { region } => write!(f, "programs may only read the {}", region_name(*region)),
+            Self::VariableOffset { pointer } => {
+                let region = region_name(pointer.region);
+                write!(f, "the {region} is read at constant offsets only, and this one is {}", pointer.offset)
+            }
+            Self::NotGranted { what, number } => {
+                write!(f, "{what} {number} is not among those that the program declares")
+            }
+            Self::Straddles { region, offset, size } => write!(
+                f,
+                "{} bytes at offset {offset} of the {} are not within one of its entries",
+                size.bytes(),
+                region_name(*region)
+            ),
+            Self::UninitialisedStack { offset } => {
+                write!(f, "the stack byte at r10{offset:+} is not written on every path to here")
+            }
+            Self::PartOfPointer { pointer } => write!(f, "bytes of a saved address are read as a number, at {pointer}"),
+            Self::PointerStored { pointer, target, size } => {
+                write!(f, "an address ({pointer}) would be stored with {} bytes at {target}", size.bytes())
+            }
+            Self::UnknownHelper { helper } => write!(f, "there is no helper {helper}"),
+            Self::HelperNotGranted { helper } => {
+                write!(f, "helper {helper} is not among those that the program declares")
+            }
+            Self::ArgumentNotConstant { register, value } => write!(f, "r{register} is not one constant: {value}"),
+            Self::NotAVerdict { value } => write!(f, "r0 is {value}, and a verdict is 0, 1 or 2"),
+            Self::PointerReturned { pointer } => write!(f, "r0 is an address: {pointer}"),
+            Self::Budget { what, limit } => write!(f, "verifying takes more than {limit} {what}"),
+            Self::Inconsistent => f.write_str("the verifier contradicts itself"),
+        }
+    }
+}
+
+impl Reason {
+    /// A stable name, for tests and tools.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Loop { .. } => "loop",
+            Self::LocalCall => "local-call",
+            Self::Unreachable => "unreachable",
+            Self::Unusable { .. } => "unusable-register",
+            Self::NotANumber { .. } => "not-a-number",
+            Self::FramePointer => "frame-pointer",
+            Self::PointerArithmetic { .. } => "pointer-arithmetic",
+            Self::PointerOffset { .. } => "pointer-offset",
+            Self::NotAPointer { .. } => "not-a-pointer",
+            Self::OutOfBounds { .. } => "out-of-bounds",
+            Self::ReadOnly { .. } => "read-only",
+            Self::VariableOffset { .. } => "variable-offset",
+            Self::NotGranted { .. } => "not-granted",
+            Self::Straddles { .. } => "straddles",
+            Self::UninitialisedStack { .. } => "uninitialised-stack",
+            Self::PartOfPointer { .. } => "part-of-pointer",
+            Self::PointerStored { .. } => "pointer-stored",
+            Self::UnknownHelper { .. } => "unknown-helper",
+            Self::HelperNotGranted { .. } => "helper-not-granted",
+            Self::ArgumentNotConstant { .. } => "argument-not-constant",
+            Self::NotAVerdict { .. } => "not-a-verdict",
+            Self::PointerReturned { .. } => "pointer-returned",
+            Self::Budget { .. } => "budget",
+            Self::Inconsistent => "inconsistent",
+        }
+    }
+
+    /// What would make the program acceptable.
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Loop { .. } => "unroll it, so that every jump leads forward",
+            Self::LocalCall => "write the function out where it is called",
+            Self::Unreachable => "remove the instructions, or let a jump lead to them",
+            Self::Unusable { why: Why::Call, .. } => "keep the value in r6 to r9 or on the stack: calls leave r1 to r5 undefined",
+            Self::Unusable { why: Why::SomePaths, .. } => "write the register on every path to here",
+            Self::Unusable { why: Why::KindsDiffer, .. } => "use one register for one kind of value where paths meet",
+            Self::Unusable { .. } => "write the register before it is read",
+            Self::NotANumber { .. } => "load the value that the address points to; addresses are neither compared nor computed with",
+            Self::FramePointer => "copy r10 into another register and move that one",
+            Self::PointerArithmetic { .. } => "an address may be copied, and a bounded number added to or subtracted from it, with 64 bits",
+            Self::PointerOffset { .. } => "bound the number first, by a mask or a comparison",
+            Self::NotAPointer { .. } => "memory is reached through r1, r2, r3 and r10 as they are at entry, and copies of them; address 0 is never valid",
+            Self::OutOfBounds { .. } => "bound the offset first, by a mask or an unsigned comparison with the length",
+            Self::ReadOnly { .. } => "write to the stack instead",
+            Self::VariableOffset { .. } => "branch on the number and read each place at its own constant offset",
+            Self::NotGranted { .. } => "declare it: linking puts every field and predicate that a rule names into its manifest",
+            Self::Straddles { .. } => "read each entry by itself",
+            Self::UninitialisedStack { .. } => "write the bytes on every path before they are read",
+            Self::PartOfPointer { .. } => "load the address back with eight bytes from where it was saved",
+            Self::PointerStored { .. } => "addresses are saved on the stack only: eight bytes, at a constant offset that is a multiple of 8",
+            Self::UnknownHelper { .. } => "call a helper of this machine",
+            Self::HelperNotGranted { .. } => "declare the helper in the program's manifest",
+            Self::ArgumentNotConstant { .. } => "set the register to a constant before the call, the same one on every path",
+            Self::NotAVerdict { .. } => "set r0 to 0 (no match), 1 (match) or 2 (not evaluable) on every path to exit",
+            Self::PointerReturned { .. } => "return a number; addresses never leave the machine",
+            Self::Budget { .. } => "split the program",
+            Self::Inconsistent => "this is a bug in Trapline, please report it with the program",
+        }
+    }
+}
