@@ -10,3 +10,4 @@ pub mod program;
 pub mod record;
 pub mod text;
 pub mod trap;
+pub mod verifier;

@@ -109,7 +109,7 @@ impl fmt::Display for Mode {
 }
 
 /// The bytes an instruction accesses, and how; None if it accesses none by itself.
-pub fn place(instruction: &Decoded) -> Option<(Place, Mode)> {
+pub(super) fn place(instruction: &Decoded) -> Option<(Place, Mode)> {
     let Decoded { dst, src, offset, .. } = *instruction;
     match instruction.kind() {
         Kind::Load(size, _) => Some((Place { base: src, offset, size }, Mode::Read)),
@@ -121,7 +121,7 @@ pub fn place(instruction: &Decoded) -> Option<(Place, Mode)> {
 
 /// Puts the preconditions of an instruction into `list`, in the order in which they are checked. `parameters` is the
 /// number of parameters of a helper that is called.
-pub fn assertions(instruction: &Decoded, parameters: u8, list: &mut Vec<Assertion>) {
+pub(super) fn assertions(instruction: &Decoded, parameters: u8, list: &mut Vec<Assertion>) {
     list.clear();
     let Decoded { op, dst, src, imm, .. } = *instruction;
     match instruction.kind() {
@@ -176,18 +176,18 @@ pub fn assertions(instruction: &Decoded, parameters: u8, list: &mut Vec<Assertio
 }
 
 /// Whether an operation overwrites its destination without reading it.
-pub const fn ignores_dst(op: AluOp) -> bool {
+pub(super) const fn ignores_dst(op: AluOp) -> bool {
     matches!(op, AluOp::Mov | AluOp::Movsx8 | AluOp::Movsx16 | AluOp::Movsx32)
 }
 
 /// The helper that a call names.
-pub const fn helper_number(imm: i64) -> u32 {
+pub(super) const fn helper_number(imm: i64) -> u32 {
     (imm & 0xffff_ffff) as u32
 }
 
 /// What kind of value a register holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operands {
+pub(super) enum Operands {
     /// Both are numbers (or the only one is).
     Numbers,
     /// An address, then a number.
@@ -200,7 +200,7 @@ pub enum Operands {
 
 /// What an allowed operation yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Yields {
+pub(super) enum Yields {
     /// A number.
     Number,
     /// The address of the first operand, moved.
@@ -213,7 +213,7 @@ pub enum Yields {
 /// kind of value is therefore refused everywhere until someone says otherwise.
 ///
 /// Moves ask with their source as second operand; what the destination held before is a number to them.
-pub const fn allowed(op: AluOp, width: Width, operands: Operands) -> Option<Yields> {
+pub(super) const fn allowed(op: AluOp, width: Width, operands: Operands) -> Option<Yields> {
     match (operands, op, width) {
         (Operands::Numbers, _, _) => Some(Yields::Number),
         (Operands::PointerNumber, AluOp::Add | AluOp::Sub, Width::W64) => Some(Yields::MovedFirst),

@@ -12,7 +12,7 @@ use crate::record::{GROUP_LEN, GROUP_SLOTS, HEADER_LEN};
 /// Bytes of a region that this kind of program can rely on; 0 if it has none of it.
 ///
 /// Executors check at entry that the regions are at least that long.
-pub fn region_len(kind: &ProgramKind, region: Region) -> u32 {
+pub(super) fn region_len(kind: &ProgramKind, region: Region) -> u32 {
     match (region, kind) {
         (Region::Stack, _) => FRAME_LEN,
         (Region::Buffer, ProgramKind::Raw { memory_len }) => *memory_len,
@@ -37,7 +37,7 @@ pub fn region_len(kind: &ProgramKind, region: Region) -> u32 {
 }
 
 /// The one region and the proved range of an access `offset` bytes past a pointer, if the program may make it.
-pub fn access(
+pub(super) fn access(
     kind: &ProgramKind,
     stack: &Stack,
     pointer: Pointer,
@@ -86,7 +86,7 @@ fn bounds(kind: &ProgramKind, pointer: Pointer, offset: i32, size: Size) -> Resu
 }
 
 /// All bytes of the frame that an access can touch. None if they are not in it.
-pub fn frame_bytes(access: &Access) -> Option<Bytes> {
+pub(super) fn frame_bytes(access: &Access) -> Option<Bytes> {
     Bytes::new(access.lo, (access.hi - access.lo).checked_add(access.size.bytes())?)
 }
 
@@ -134,9 +134,8 @@ fn granted(manifest: &Manifest, access: &Access) -> Result<(), Reason> {
             }
             granted(&manifest.slots, Granted::Slot, group * GROUP_SLOTS + entry)
         }
-        Region::Predicates => {
-            (offset..offset + bytes).try_for_each(|byte| granted(&manifest.predicate_bytes, Granted::PredicateByte, byte))
-        }
+        Region::Predicates => (offset..offset + bytes)
+            .try_for_each(|byte| granted(&manifest.predicate_bytes, Granted::PredicateByte, byte)),
         Region::Masks => {
             if offset % MASK_LEN + bytes > MASK_LEN {
                 return Err(straddles);

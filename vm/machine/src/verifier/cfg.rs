@@ -9,7 +9,7 @@ use crate::program::{Block, Loaded};
 
 /// The number of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BlockId(pub u32);
+pub(super) struct BlockId(pub u32);
 
 impl BlockId {
     const fn index(self) -> usize {
@@ -19,7 +19,7 @@ impl BlockId {
 
 /// Where a block leads. A block that ends with an exit leads nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Successors {
+pub(super) struct Successors {
     /// The target of the jump or branch at its end.
     pub taken: Option<BlockId>,
     /// What follows it.
@@ -28,7 +28,7 @@ pub struct Successors {
 
 /// The control flow of one program.
 #[derive(Debug)]
-pub struct Cfg<'p> {
+pub(super) struct Cfg<'p> {
     program: &'p Loaded,
     successors: Vec<Successors>,
     order: Vec<BlockId>,
@@ -36,7 +36,7 @@ pub struct Cfg<'p> {
 
 /// A flaw of the control flow, and the instruction that shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flaw {
+pub(super) struct Flaw {
     /// Its slot.
     pub pc: u32,
     /// What is wrong.
@@ -45,38 +45,39 @@ pub struct Flaw {
 
 impl<'p> Cfg<'p> {
     /// The control flow of a program, if it is one that this verifier takes.
-    pub fn new(program: &'p Loaded) -> Result<Self, Flaw> {
+    pub(super) fn new(program: &'p Loaded) -> Result<Self, Flaw> {
         if let Some((pc, _)) = program.instructions().find(|(_, instruction)| instruction.kind() == Kind::CallLocal) {
             return Err(Flaw { pc, reason: Reason::LocalCall });
         }
-        let successors = (0..).zip(program.blocks()).map(|(id, block)| successors(program, BlockId(id), block)).collect();
+        let successors =
+            (0..).zip(program.blocks()).map(|(id, block)| successors(program, BlockId(id), block)).collect();
         let mut cfg = Self { program, successors, order: Vec::new() };
         cfg.order = cfg.topological_order()?;
         Ok(cfg)
     }
 
     /// All blocks, each after all blocks that lead to it.
-    pub fn order(&self) -> &[BlockId] {
+    pub(super) fn order(&self) -> &[BlockId] {
         &self.order
     }
 
     /// Number of blocks.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.successors.len()
     }
 
     /// A block.
-    pub fn block(&self, id: BlockId) -> Option<&'p Block> {
+    pub(super) fn block(&self, id: BlockId) -> Option<&'p Block> {
         self.program.blocks().get(id.index())
     }
 
     /// Where a block leads.
-    pub fn successors(&self, id: BlockId) -> Successors {
+    pub(super) fn successors(&self, id: BlockId) -> Successors {
         self.successors.get(id.index()).copied().unwrap_or_default()
     }
 
     /// The last instruction of a block.
-    pub fn last(&self, id: BlockId) -> Option<(u32, &'p Decoded)> {
+    pub(super) fn last(&self, id: BlockId) -> Option<(u32, &'p Decoded)> {
         last(self.program, self.block(id)?)
     }
 

@@ -67,26 +67,25 @@ impl Unsigned {
     }
 
     fn wrapped(min: i128, max: i128, width: Bits) -> Self {
-        let exact = wrap(min, max, 0, width).and_then(|(min, max)| {
-            Some(Self { min: u64::try_from(min).ok()?, max: u64::try_from(max).ok()? })
-        });
+        let exact = wrap(min, max, 0, width)
+            .and_then(|(min, max)| Some(Self { min: u64::try_from(min).ok()?, max: u64::try_from(max).ok()? }));
         exact.unwrap_or(Self::full(width))
     }
 
     /// Wrapping sum.
-    pub fn add(self, other: Self, width: Bits) -> Self {
+    pub(super) fn add(self, other: Self, width: Bits) -> Self {
         let (a, b) = (self, other);
         Self::wrapped(i128::from(a.min) + i128::from(b.min), i128::from(a.max) + i128::from(b.max), width)
     }
 
     /// Wrapping difference.
-    pub fn sub(self, other: Self, width: Bits) -> Self {
+    pub(super) fn sub(self, other: Self, width: Bits) -> Self {
         let (a, b) = (self, other);
         Self::wrapped(i128::from(a.min) - i128::from(b.max), i128::from(a.max) - i128::from(b.min), width)
     }
 
     /// Wrapping product; exact bounds only where nothing wraps.
-    pub fn mul(self, other: Self, width: Bits) -> Self {
+    pub(super) fn mul(self, other: Self, width: Bits) -> Self {
         match self.max.checked_mul(other.max) {
             // Products of the minima are no larger, so they fit as well.
             Some(max) if max <= width.mask() => Self { min: self.min * other.min, max },
@@ -95,7 +94,7 @@ impl Unsigned {
     }
 
     /// Quotient; zero when the divisor is zero.
-    pub fn div(self, other: Self) -> Self {
+    pub(super) fn div(self, other: Self) -> Self {
         match (self.max.checked_div(other.min), self.min.checked_div(other.max)) {
             (Some(max), Some(min)) => Self { min, max },
             (_, None) => Self::exact(0),
@@ -104,7 +103,7 @@ impl Unsigned {
     }
 
     /// Remainder; the dividend when the divisor is zero.
-    pub fn rem(self, other: Self) -> Self {
+    pub(super) fn rem(self, other: Self) -> Self {
         if other.max == 0 || self.max < other.min {
             self
         } else if self.min == self.max && other.min == other.max {
@@ -117,7 +116,7 @@ impl Unsigned {
     }
 
     /// Left by a known amount below the width.
-    pub fn shl(self, amount: u32, width: Bits) -> Self {
+    pub(super) fn shl(self, amount: u32, width: Bits) -> Self {
         if self.max <= width.mask() >> amount {
             Self { min: self.min << amount, max: self.max << amount }
         } else {
@@ -126,12 +125,12 @@ impl Unsigned {
     }
 
     /// Right by a known amount below the width, zeros shifted in.
-    pub fn shr(self, amount: u32) -> Self {
+    pub(super) fn shr(self, amount: u32) -> Self {
         Self { min: self.min >> amount, max: self.max >> amount }
     }
 
     /// The lower bits alone.
-    pub fn truncate(self, width: Bits) -> Self {
+    pub(super) fn truncate(self, width: Bits) -> Self {
         Self::wrapped(i128::from(self.min), i128::from(self.max), width)
     }
 }
@@ -171,26 +170,25 @@ impl Signed {
     }
 
     fn wrapped(min: i128, max: i128, width: Bits) -> Self {
-        let exact = wrap(min, max, i128::from(width.signed_min()), width).and_then(|(min, max)| {
-            Some(Self { min: i64::try_from(min).ok()?, max: i64::try_from(max).ok()? })
-        });
+        let exact = wrap(min, max, i128::from(width.signed_min()), width)
+            .and_then(|(min, max)| Some(Self { min: i64::try_from(min).ok()?, max: i64::try_from(max).ok()? }));
         exact.unwrap_or(Self::full(width))
     }
 
     /// Wrapping sum.
-    pub fn add(self, other: Self, width: Bits) -> Self {
+    pub(super) fn add(self, other: Self, width: Bits) -> Self {
         let (a, b) = (self, other);
         Self::wrapped(i128::from(a.min) + i128::from(b.min), i128::from(a.max) + i128::from(b.max), width)
     }
 
     /// Wrapping difference.
-    pub fn sub(self, other: Self, width: Bits) -> Self {
+    pub(super) fn sub(self, other: Self, width: Bits) -> Self {
         let (a, b) = (self, other);
         Self::wrapped(i128::from(a.min) - i128::from(b.max), i128::from(a.max) - i128::from(b.min), width)
     }
 
     /// Wrapping product; exact bounds only where nothing wraps.
-    pub fn mul(self, other: Self, width: Bits) -> Self {
+    pub(super) fn mul(self, other: Self, width: Bits) -> Self {
         let product = |x: i64, y: i64| i128::from(x) * i128::from(y);
         let corners = [
             product(self.min, other.min),
@@ -208,7 +206,7 @@ impl Signed {
     }
 
     /// Quotient rounded toward zero; zero when the divisor is zero, and MIN / −1 = MIN.
-    pub fn div(self, other: Self, width: Bits) -> Self {
+    pub(super) fn div(self, other: Self, width: Bits) -> Self {
         if self.min == width.signed_min() && other.contains(-1) {
             return Self::full(width);
         }
@@ -227,7 +225,7 @@ impl Signed {
     }
 
     /// Remainder with the sign of the dividend; the dividend when the divisor is zero, and MIN % −1 = 0.
-    pub fn rem(self, other: Self) -> Self {
+    pub(super) fn rem(self, other: Self) -> Self {
         if other == Self::exact(0) {
             return self;
         }
@@ -245,7 +243,7 @@ impl Signed {
     }
 
     /// Left by a known amount below the width.
-    pub fn shl(self, amount: u32, width: Bits) -> Self {
+    pub(super) fn shl(self, amount: u32, width: Bits) -> Self {
         let (min, max) = (i128::from(self.min) << amount, i128::from(self.max) << amount);
         if min >= i128::from(width.signed_min()) && max <= i128::from(width.signed_max()) {
             Self { min: self.min << amount, max: self.max << amount }
@@ -255,7 +253,7 @@ impl Signed {
     }
 
     /// Right by a known amount below the width, the sign shifted in.
-    pub fn sar(self, amount: u32) -> Self {
+    pub(super) fn sar(self, amount: u32) -> Self {
         Self { min: self.min >> amount, max: self.max >> amount }
     }
 }

@@ -1,10 +1,179 @@
-//! The verifier.
-pub mod assertion;
-pub mod bits;
+//! The verifier: proves, before a program runs, what the machine promises of it.
+//!
+//! # What it promises
+//!
+//! Of a [`Verified`] program, whatever the event and whatever the buffer holds:
+//!
+//! - every access lies in one region, in a range that is known in advance ([`Verified::access`]), within what the
+//!   program's manifest grants; nothing but its stack (and the buffer of a raw program) is written;
+//! - registers and stack bytes are written before they are read; addresses stay addresses: they are copied, moved by
+//!   bounded amounts, saved whole on the stack, and otherwise left alone;
+//! - helpers are called with arguments they take;
+//! - it ends, within [`Report::worst_fuel`]; a rule ends with a verdict in `r0`.
+//!
+//! It is sound for what it accepts and refuses all else, with the instruction, what would have to hold there, what is
+//! known, a path, and what would help ([`Rejection`]). There is no warning mode. What it refuses although it is
+//! harmless is a loss of convenience; what it accepts although it is harmful is a bug that must not ship.
+//!
+//! # What it is not
+//!
+//! It does not say that a rule is *right*, and it is not the only line of defence: executors check every access
+//! against the predicted range again. This version takes no loops and no calls of a program's own functions.
+//!
+//! # How it works
+//!
+//! ```text
+//! Loaded ─ cfg ──────── blocks in an order in which all that lead to a block come first
+//!            │          (loops, local calls, unreachable code: refused)
+//!          explore ──── each block once; states meet where paths meet
+//!            │  assertion   what must hold before an instruction, as data
+//!            │  check       does the state entail it? never changes the state
+//!            │  transfer    the state afterwards; never judges
+//!            │  state       registers and stack: scalar (tnum, interval) or pointer into one region
+//!          cost ─────── the longest path
+//!            ▼
+//!        Verified, Report        or Rejection (reason, report)
+//! ```
+//!
+//! Work is linear in the size of the program, and bounded by [`Limits`] in steps and bytes, never in time: the same
+//! program gets the same answer everywhere. Invariants of the domains are checked after every step, in release builds
+//! too; a violation refuses the program and says that the bug is ours.
+//!
+//! ```
+//! use trapline_vm::helper::RAW_HELPERS;
+//! use trapline_vm::isa::assemble;
+//! use trapline_vm::program::{Loaded, Program, ProgramKind};
+//! use trapline_vm::verifier::verify;
+//!
+//! let program = |text: &str| Program {
+//!     name: "example".to_owned(),
+//!     kind: ProgramKind::Raw { memory_len: 16 },
+//!     code: assemble(text).unwrap().code,
+//!     lines: Vec::new(),
+//!     fuel_limit: 100,
+//! };
+//! let good = Loaded::new(program("ldxdw r0, [r1+8]\nexit"), &RAW_HELPERS).unwrap();
+//! assert_eq!(verify(good).unwrap().report().worst_fuel, 2);
+//! let bad = Loaded::new(program("ldxdw r0, [r1+9]\nexit"), &RAW_HELPERS).unwrap();
+//! assert_eq!(verify(bad).unwrap_err().code(), "out-of-bounds");
+//! ```
+
+mod assertion;
+mod bits;
 mod capability;
-pub mod interval;
+mod cfg;
+mod check;
+mod cost;
+mod explore;
+mod interval;
 mod reason;
-pub mod scalar;
-pub mod state;
-pub mod tnum;
+mod report;
+mod scalar;
+mod state;
+mod tnum;
 mod transfer;
+
+pub use assertion::{Assertion, Mode, Place};
+pub use bits::Bits;
+pub use check::POINTER_OFFSET_MAX;
+pub use interval::{Signed, Unsigned};
+pub use reason::{Granted, Reason};
+pub use report::{Cause, Decision, Rejection, Report};
+pub use scalar::Scalar;
+pub use state::{AbstractState, Bytes, Pointer, RegType, Stack, Why};
+pub use tnum::Tnum;
+
+use crate::helper::HelperTable;
+use crate::memory::Access;
+use crate::program::{Loaded, Program};
+
+/// Steps of a proof: instructions looked at, and states handed on. A program without loops takes less than four per
+/// instruction slot, so the longest one fits.
+pub const STEPS_MAX: u64 = 1_000_000;
+/// Bytes of states that a proof holds at a time.
+pub const BYTES_MAX: usize = 32 << 20;
+
+/// The verifier's own budget. Using it up refuses the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Steps, see [`STEPS_MAX`].
+    pub steps_max: u64,
+    /// Bytes, see [`BYTES_MAX`].
+    pub bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { steps_max: STEPS_MAX, bytes_max: BYTES_MAX }
+    }
+}
+
+/// Is shown the state before each instruction, in the order in which they are looked at.
+pub type Observer<'o> = &'o mut dyn FnMut(u32, &AbstractState);
+
+/// A program of which all of this module's promises are proved. Only [`verify`] makes one.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    loaded: Loaded,
+    accesses: Vec<Access>,
+    report: Report,
+}
+
+impl Verified {
+    /// The program, loaded.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        self.loaded.program()
+    }
+
+    /// What was proved of the memory access of the instruction at a slot; [`Access::NEVER`] if it makes none, or is
+    /// never reached.
+    pub fn access(&self, pc: u32) -> Access {
+        self.accesses.get(pc as usize).copied().unwrap_or(Access::NEVER)
+    }
+
+    /// The accesses of all instructions, by slot.
+    pub fn accesses(&self) -> &[Access] {
+        &self.accesses
+    }
+
+    /// What was proved, in numbers.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// Proves a program.
+pub fn verify(loaded: Loaded) -> Result<Verified, Box<Rejection>> {
+    verify_observed(loaded, Limits::default(), &mut |_, _| {})
+}
+
+/// Loads and proves a program; what is wrong with its code is a [`Rejection`] as well.
+pub fn load_and_verify(program: Program, helpers: &'static HelperTable) -> Result<Verified, Box<Rejection>> {
+    let name = program.name.clone();
+    let code = program.code.clone();
+    let loaded = Loaded::new(program, helpers).map_err(|error| {
+        Box::new(Rejection {
+            program: name,
+            pc: error.pc,
+            instruction: error.pc.map_or(String::new(), |pc| crate::isa::disassemble_at(&code, pc as usize)),
+            line: error.line,
+            assertion: None,
+            cause: Cause::Load(error),
+            registers: Vec::new(),
+            path: Vec::new(),
+        })
+    })?;
+    verify(loaded)
+}
+
+/// Proves a program within a budget and shows the state before each instruction that a run can reach, also of a
+/// program that is then refused.
+pub fn verify_observed(loaded: Loaded, limits: Limits, observe: Observer<'_>) -> Result<Verified, Box<Rejection>> {
+    let (accesses, report) = explore::Explorer::new(&loaded, limits, observe).run()?;
+    Ok(Verified { loaded, accesses, report })
+}

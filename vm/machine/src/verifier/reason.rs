@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::state::{Pointer, RegType, Why, region_name};
+use crate::helper::ArgType;
 use crate::isa::{Size, Width};
 use crate::memory::Region;
 
@@ -41,10 +42,8 @@ pub enum Reason {
     PointerArithmetic {
         /// The width.
         width: Width,
-        /// The first operand.
-        dst: RegType,
-        /// The second one.
-        src: RegType,
+        /// The operands.
+        operands: Box<(RegType, RegType)>,
     },
     /// An address moved by too much, or by an unknown amount.
     PointerOffset {
@@ -111,10 +110,8 @@ pub enum Reason {
     },
     /// An address is stored outside the stack, or not whole, or not in an aligned slot, or at an unknown place.
     PointerStored {
-        /// What is stored.
-        pointer: Pointer,
-        /// Where to.
-        target: Pointer,
+        /// What is stored, and where to.
+        stored: Box<(Pointer, Pointer)>,
         /// With how many bytes.
         size: Size,
     },
@@ -136,6 +133,15 @@ pub enum Reason {
         register: u8,
         /// What it holds.
         value: RegType,
+    },
+    /// An argument is not what the helper takes.
+    Argument {
+        /// The register.
+        register: u8,
+        /// What it holds.
+        value: RegType,
+        /// What it should hold.
+        want: ArgType,
     },
 
     // result
@@ -192,7 +198,8 @@ impl fmt::Display for Reason {
             Self::Unusable { register, why } => write!(f, "r{register} is {why}"),
             Self::NotANumber { register, pointer } => write!(f, "r{register} is an address: {pointer}"),
             Self::FramePointer => f.write_str("r10 is the frame pointer, which no instruction may write"),
-            Self::PointerArithmetic { width, dst, src } => {
+            Self::PointerArithmetic { width, operands } => {
+                let (dst, src) = operands.as_ref();
                 let bits = if *width == Width::W64 { "64-bit" } else { "32-bit" };
                 write!(f, "this {bits} operation is not defined for {dst} and {src}")
             }
@@ -231,7 +238,8 @@ impl fmt::Display for Reason {
                 write!(f, "the stack byte at r10{offset:+} is not written on every path to here")
             }
             Self::PartOfPointer { pointer } => write!(f, "bytes of a saved address are read as a number, at {pointer}"),
-            Self::PointerStored { pointer, target, size } => {
+            Self::PointerStored { stored, size } => {
+                let (pointer, target) = stored.as_ref();
                 write!(f, "an address ({pointer}) would be stored with {} bytes at {target}", size.bytes())
             }
             Self::UnknownHelper { helper } => write!(f, "there is no helper {helper}"),
@@ -239,6 +247,16 @@ impl fmt::Display for Reason {
                 write!(f, "helper {helper} is not among those that the program declares")
             }
             Self::ArgumentNotConstant { register, value } => write!(f, "r{register} is not one constant: {value}"),
+            Self::Argument { register, value, want } => {
+                write!(f, "r{register} is {value}, and the helper takes ")?;
+                match want {
+                    ArgType::Scalar => f.write_str("a number"),
+                    ArgType::Record => f.write_str("the address of the record as it is at entry"),
+                    ArgType::Slot => f.write_str("the number of a field slot that the program declares"),
+                    ArgType::ConstMask(mask) => write!(f, "a constant with no bits outside {mask:#x}"),
+                    ArgType::ConstMax(max) => write!(f, "a constant of at most {max}"),
+                }
+            }
             Self::NotAVerdict { value } => write!(f, "r0 is {value}, and a verdict is 0, 1 or 2"),
             Self::PointerReturned { pointer } => write!(f, "r0 is an address: {pointer}"),
             Self::Budget { what, limit } => write!(f, "verifying takes more than {limit} {what}"),
@@ -271,6 +289,7 @@ impl Reason {
             Self::UnknownHelper { .. } => "unknown-helper",
             Self::HelperNotGranted { .. } => "helper-not-granted",
             Self::ArgumentNotConstant { .. } => "argument-not-constant",
+            Self::Argument { .. } => "argument",
             Self::NotAVerdict { .. } => "not-a-verdict",
             Self::PointerReturned { .. } => "pointer-returned",
             Self::Budget { .. } => "budget",
@@ -284,26 +303,41 @@ impl Reason {
             Self::Loop { .. } => "unroll it, so that every jump leads forward",
             Self::LocalCall => "write the function out where it is called",
             Self::Unreachable => "remove the instructions, or let a jump lead to them",
-            Self::Unusable { why: Why::Call, .. } => "keep the value in r6 to r9 or on the stack: calls leave r1 to r5 undefined",
+            Self::Unusable { why: Why::Call, .. } => {
+                "keep the value in r6 to r9 or on the stack: calls leave r1 to r5 undefined"
+            }
             Self::Unusable { why: Why::SomePaths, .. } => "write the register on every path to here",
             Self::Unusable { why: Why::KindsDiffer, .. } => "use one register for one kind of value where paths meet",
             Self::Unusable { .. } => "write the register before it is read",
-            Self::NotANumber { .. } => "load the value that the address points to; addresses are neither compared nor computed with",
+            Self::NotANumber { .. } => {
+                "load the value that the address points to; addresses are neither compared nor computed with"
+            }
             Self::FramePointer => "copy r10 into another register and move that one",
-            Self::PointerArithmetic { .. } => "an address may be copied, and a bounded number added to or subtracted from it, with 64 bits",
+            Self::PointerArithmetic { .. } => {
+                "an address may be copied, and a bounded number added to or subtracted from it, with 64 bits"
+            }
             Self::PointerOffset { .. } => "bound the number first, by a mask or a comparison",
-            Self::NotAPointer { .. } => "memory is reached through r1, r2, r3 and r10 as they are at entry, and copies of them; address 0 is never valid",
+            Self::NotAPointer { .. } => {
+                "memory is reached through r1, r2, r3 and r10 as they are at entry, and copies of them; address 0 is never valid"
+            }
             Self::OutOfBounds { .. } => "bound the offset first, by a mask or an unsigned comparison with the length",
             Self::ReadOnly { .. } => "write to the stack instead",
             Self::VariableOffset { .. } => "branch on the number and read each place at its own constant offset",
-            Self::NotGranted { .. } => "declare it: linking puts every field and predicate that a rule names into its manifest",
+            Self::NotGranted { .. } => {
+                "declare it: linking puts every field and predicate that a rule names into its manifest"
+            }
             Self::Straddles { .. } => "read each entry by itself",
             Self::UninitialisedStack { .. } => "write the bytes on every path before they are read",
             Self::PartOfPointer { .. } => "load the address back with eight bytes from where it was saved",
-            Self::PointerStored { .. } => "addresses are saved on the stack only: eight bytes, at a constant offset that is a multiple of 8",
+            Self::PointerStored { .. } => {
+                "addresses are saved on the stack only: eight bytes, at a constant offset that is a multiple of 8"
+            }
             Self::UnknownHelper { .. } => "call a helper of this machine",
             Self::HelperNotGranted { .. } => "declare the helper in the program's manifest",
-            Self::ArgumentNotConstant { .. } => "set the register to a constant before the call, the same one on every path",
+            Self::ArgumentNotConstant { .. } => {
+                "set the register to a constant before the call, the same one on every path"
+            }
+            Self::Argument { .. } => "pass what the helper takes; its table says what each parameter is",
             Self::NotAVerdict { .. } => "set r0 to 0 (no match), 1 (match) or 2 (not evaluable) on every path to exit",
             Self::PointerReturned { .. } => "return a number; addresses never leave the machine",
             Self::Budget { .. } => "split the program",

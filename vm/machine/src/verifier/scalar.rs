@@ -95,8 +95,7 @@ impl Scalar {
             && !self.reduced(bits).is_empty()
     }
 
-    const EMPTY: Self =
-        Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY };
+    const EMPTY: Self = Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY };
 
     /// Lets each part sharpen the others. The result is empty if they contradict.
     #[must_use]
@@ -146,12 +145,8 @@ impl Scalar {
             return self;
         }
         let (a, b) = (self, other);
-        Self {
-            tnum: a.tnum.join(b.tnum),
-            unsigned: a.unsigned.join(b.unsigned),
-            signed: a.signed.join(b.signed),
-        }
-        .reduced(bits)
+        Self { tnum: a.tnum.join(b.tnum), unsigned: a.unsigned.join(b.unsigned), signed: a.signed.join(b.signed) }
+            .reduced(bits)
     }
 
     /// What holds of members of both; possibly empty.
@@ -487,7 +482,7 @@ impl fmt::Display for Scalar {
         if let Some(value) = self.as_constant() {
             return write!(f, "{}", Number(value));
         }
-        if signed.max.abs_diff(signed.min) < unsigned.max - unsigned.min {
+        if signed.max < 0 || signed.max.abs_diff(signed.min) < unsigned.max - unsigned.min {
             write!(f, "{}..={}", Number(signed.min.cast_unsigned()), Number(signed.max.cast_unsigned()))?;
         } else if unsigned != Unsigned::full(Bits::B64) {
             write!(f, "{}..={}", PlainNumber(unsigned.min), PlainNumber(unsigned.max))?;
@@ -659,7 +654,10 @@ mod tests {
                     for x in xs {
                         for y in ys {
                             let value = concrete(op, *x, *y, W);
-                            assert!(result.contains(value, W), "{op:?} of {a:?} and {b:?} is {result:?} without {value}");
+                            assert!(
+                                result.contains(value, W),
+                                "{op:?} of {a:?} and {b:?} is {result:?} without {value}"
+                            );
                         }
                     }
                 }
@@ -811,7 +809,10 @@ mod tests {
                         for x in points.iter().filter(|x| a.contains(**x, bits)) {
                             for y in points.iter().filter(|y| b.contains(**y, bits)) {
                                 let value = concrete(op, *x, *y, bits);
-                                assert!(result.contains(value, bits), "{op:?} {a:?} {b:?}: {result:?} without {value:#x}");
+                                assert!(
+                                    result.contains(value, bits),
+                                    "{op:?} {a:?} {b:?}: {result:?} without {value:#x}"
+                                );
                             }
                         }
                     }

@@ -16,8 +16,8 @@ use std::fmt;
 
 use super::bits::Bits;
 use super::scalar::Scalar;
-use crate::isa::{FRAME_POINTER, REGISTERS};
-use crate::memory::{Region, FRAME_LEN};
+use crate::isa::{Decoded, FRAME_POINTER, REGISTERS};
+use crate::memory::{FRAME_LEN, Region};
 
 /// What a register may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl fmt::Display for Why {
 }
 
 /// A region in words.
-pub const fn region_name(region: Region) -> &'static str {
+pub(super) const fn region_name(region: Region) -> &'static str {
     match region {
         Region::Record => "record",
         Region::Predicates => "predicate bits",
@@ -136,12 +136,7 @@ impl fmt::Display for Pointer {
         let offset = if self.region == Region::Stack {
             // As assembly writes it, from the frame pointer.
             f.write_str("frame")?;
-            Scalar::alu(
-                crate::isa::AluOp::Sub,
-                self.offset,
-                Scalar::exact(u64::from(FRAME_LEN), Bits::B64),
-                Bits::B64,
-            )
+            Scalar::alu(crate::isa::AluOp::Sub, self.offset, Scalar::exact(u64::from(FRAME_LEN), Bits::B64), Bits::B64)
         } else {
             f.write_str(region_name(self.region))?;
             self.offset
@@ -391,10 +386,8 @@ impl Clone for AbstractState {
 impl AbstractState {
     /// At the entry: only the frame pointer, nothing on the stack.
     pub fn entry() -> Self {
-        let mut state = Self {
-            registers: [RegType::Unusable(Why::NeverWritten); REGISTERS as usize],
-            stack: Stack::default(),
-        };
+        let mut state =
+            Self { registers: [RegType::Unusable(Why::NeverWritten); REGISTERS as usize], stack: Stack::default() };
         state.set(FRAME_POINTER, RegType::pointer(Region::Stack, u64::from(FRAME_LEN)));
         state
     }
@@ -434,6 +427,13 @@ impl AbstractState {
         self.registers.iter().all(RegType::is_consistent)
             && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(FRAME_LEN))
             && self.stack.is_consistent()
+    }
+
+    /// The same of what an instruction can have changed.
+    pub fn is_consistent_after(&self, instruction: &Decoded) -> bool {
+        let changed = [instruction.dst, instruction.src, 0];
+        changed.into_iter().all(|register| self.get(register).is_consistent())
+            && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(FRAME_LEN))
     }
 
     /// Bytes that the state occupies, for the verifier's own budget.

@@ -81,37 +81,37 @@ impl Tnum {
     }
 
     /// The lower bits alone.
-    pub const fn truncate(self, width: Bits) -> Self {
+    pub(super) const fn truncate(self, width: Bits) -> Self {
         Self { value: width.truncate(self.value), mask: width.truncate(self.mask) }
     }
 
     /// The lower `from` bits, sign-extended to `to` bits.
-    pub const fn sign_extend(self, from: Bits, to: Bits) -> Self {
+    pub(super) const fn sign_extend(self, from: Bits, to: Bits) -> Self {
         // Extending both halves copies an unknown sign bit into the mask and a known one into the value.
         Self { value: to.from_signed(from.sign_extend(self.value)), mask: to.from_signed(from.sign_extend(self.mask)) }
     }
 
     /// Bit by bit.
-    pub const fn and(self, other: Self) -> Self {
+    pub(super) const fn and(self, other: Self) -> Self {
         let ones = self.value & other.value;
         let possible = self.possible_ones() & other.possible_ones();
         Self { value: ones, mask: possible & !ones }
     }
 
     /// Bit by bit.
-    pub const fn or(self, other: Self) -> Self {
+    pub(super) const fn or(self, other: Self) -> Self {
         let ones = self.value | other.value;
         Self { value: ones, mask: (self.mask | other.mask) & !ones }
     }
 
     /// Bit by bit.
-    pub const fn xor(self, other: Self) -> Self {
+    pub(super) const fn xor(self, other: Self) -> Self {
         let mask = self.mask | other.mask;
         Self { value: (self.value ^ other.value) & !mask, mask }
     }
 
     /// Wrapping sum.
-    pub const fn add(self, other: Self, width: Bits) -> Self {
+    pub(super) const fn add(self, other: Self, width: Bits) -> Self {
         let smallest = self.value.wrapping_add(other.value);
         let largest = self.mask.wrapping_add(other.mask).wrapping_add(smallest);
         let carries = largest ^ smallest;
@@ -120,7 +120,7 @@ impl Tnum {
     }
 
     /// Wrapping difference.
-    pub const fn sub(self, other: Self, width: Bits) -> Self {
+    pub(super) const fn sub(self, other: Self, width: Bits) -> Self {
         let difference = self.value.wrapping_sub(other.value);
         let most = difference.wrapping_add(self.mask);
         let least = difference.wrapping_sub(other.mask);
@@ -129,7 +129,7 @@ impl Tnum {
     }
 
     /// Wrapping product: long multiplication, the known part and the uncertain part added up apart.
-    pub const fn mul(self, other: Self, width: Bits) -> Self {
+    pub(super) const fn mul(self, other: Self, width: Bits) -> Self {
         let known = self.value.wrapping_mul(other.value);
         let (mut a, mut b) = (self, other);
         let mut uncertain = Self::exact(0);
@@ -146,17 +146,17 @@ impl Tnum {
     }
 
     /// Left by a known amount below the width.
-    pub const fn shl(self, amount: u32, width: Bits) -> Self {
+    pub(super) const fn shl(self, amount: u32, width: Bits) -> Self {
         Self { value: self.value << amount, mask: self.mask << amount }.truncate(width)
     }
 
     /// Right by a known amount below the width, zeros shifted in.
-    pub const fn shr(self, amount: u32) -> Self {
+    pub(super) const fn shr(self, amount: u32) -> Self {
         Self { value: self.value >> amount, mask: self.mask >> amount }
     }
 
     /// Right by a known amount below the width, the sign shifted in.
-    pub const fn sar(self, amount: u32, width: Bits) -> Self {
+    pub(super) const fn sar(self, amount: u32, width: Bits) -> Self {
         Self {
             value: width.from_signed(width.sign_extend(self.value) >> amount),
             mask: width.from_signed(width.sign_extend(self.mask) >> amount),
@@ -164,10 +164,9 @@ impl Tnum {
     }
 
     /// The lower `width` bits, a multiple of eight, with their bytes in reverse order.
-    pub const fn swap_bytes(self, width: Bits) -> Self {
+    pub(super) const fn swap_bytes(self, width: Bits) -> Self {
         let unused = 64 - width.count();
-        Self { value: (self.value << unused).swap_bytes(), mask: (self.mask << unused).swap_bytes() }
-            .truncate(width)
+        Self { value: (self.value << unused).swap_bytes(), mask: (self.mask << unused).swap_bytes() }.truncate(width)
     }
 }
 
@@ -302,11 +301,14 @@ mod tests {
         let width = Bits::new(6);
         for min in 0..=width.mask() {
             for max in min..=width.mask() {
-                assert_eq!(Some(Tnum::of_range(min, max)), hull([min, max].into_iter()).map(|hull| {
-                    // Below the first differing bit everything occurs.
-                    let unknown = if hull.mask == 0 { 0 } else { u64::MAX >> hull.mask.leading_zeros() };
-                    Tnum::new(min, unknown)
-                }));
+                assert_eq!(
+                    Some(Tnum::of_range(min, max)),
+                    hull([min, max].into_iter()).map(|hull| {
+                        // Below the first differing bit everything occurs.
+                        let unknown = if hull.mask == 0 { 0 } else { u64::MAX >> hull.mask.leading_zeros() };
+                        Tnum::new(min, unknown)
+                    })
+                );
                 assert!((min..=max).all(|value| Tnum::of_range(min, max).contains(value)));
             }
         }

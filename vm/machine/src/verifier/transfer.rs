@@ -8,7 +8,7 @@ use super::bits::Bits;
 use super::capability::frame_bytes;
 use super::scalar::Scalar;
 use super::state::{AbstractState, Pointer, RegType, Why};
-use crate::isa::{AluOp, Decoded, Extension, Kind, Operand, Rmw, Size, Width};
+use crate::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Rmw, Size, Width};
 use crate::memory::{Access, Region};
 
 const B32: Bits = Bits::B32;
@@ -16,7 +16,7 @@ const B64: Bits = Bits::B64;
 
 /// Changes the state from before the instruction to after it. `access` is what was proved of the memory it touches,
 /// `result` what the called helper returns. Branches change nothing here, see [`assume`].
-pub fn step(state: &mut AbstractState, instruction: &Decoded, access: Option<&Access>, result: Scalar) {
+pub(super) fn step(state: &mut AbstractState, instruction: &Decoded, access: Option<&Access>, result: Scalar) {
     let Decoded { dst, src, imm, .. } = *instruction;
     match instruction.kind() {
         Kind::Alu(op, width, operand) => {
@@ -25,9 +25,7 @@ pub fn step(state: &mut AbstractState, instruction: &Decoded, access: Option<&Ac
         }
         Kind::ByteOrder(order, bits) => {
             let value = match state.get(dst) {
-                RegType::Scalar(value) => {
-                    RegType::Scalar(value.byte_order(order, Bits::new(u32::from(bits)), B64))
-                }
+                RegType::Scalar(value) => RegType::Scalar(value.byte_order(order, Bits::new(u32::from(bits)), B64)),
                 RegType::Pointer(_) | RegType::Unusable(_) => UNDEFINED,
             };
             state.set(dst, value);
@@ -71,7 +69,7 @@ fn second(state: &AbstractState, operand: Operand, src: u8, imm: i64) -> RegType
 }
 
 /// What kinds of value two operands are; None if one is unusable.
-pub fn kinds(op: AluOp, a: RegType, b: RegType) -> Option<Operands> {
+pub(super) fn kinds(op: AluOp, a: RegType, b: RegType) -> Option<Operands> {
     let a = if ignores_dst(op) { RegType::exact(0) } else { a };
     Some(match (a, b) {
         (RegType::Unusable(_), _) | (_, RegType::Unusable(_)) => return None,
@@ -83,7 +81,7 @@ pub fn kinds(op: AluOp, a: RegType, b: RegType) -> Option<Operands> {
 }
 
 /// The result of an arithmetic instruction.
-pub fn arithmetic(op: AluOp, width: Width, a: RegType, b: RegType) -> RegType {
+pub(super) fn arithmetic(op: AluOp, width: Width, a: RegType, b: RegType) -> RegType {
     let moved = |pointer: Pointer, op, by: Scalar| {
         RegType::Pointer(Pointer { offset: Scalar::alu(op, pointer.offset, by, B64), ..pointer })
     };
@@ -137,12 +135,19 @@ fn store(state: &mut AbstractState, access: Option<&Access>, value: RegType) {
 }
 
 /// Takes in that a branch is taken (or not). False if that is impossible; the state is then of no use.
-pub fn assume(state: &mut AbstractState, instruction: &Decoded, taken: bool) -> bool {
+pub(super) fn assume(state: &mut AbstractState, instruction: &Decoded, taken: bool) -> bool {
     let Kind::Branch(cond, width, operand) = instruction.kind() else { return true };
     let Decoded { dst, src, imm, .. } = *instruction;
     let (RegType::Scalar(a), RegType::Scalar(b)) = (state.get(dst), second(state, operand, src, imm)) else {
         return true;
     };
+    if operand == Operand::Reg && dst == src {
+        match cond {
+            Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => return taken,
+            Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => return !taken,
+            Cond::Set => {}
+        }
+    }
     let refined = match width {
         Width::W64 => Scalar::refine(cond, taken, a, b, B64),
         Width::W32 => Scalar::refine(cond, taken, a.truncate(B32), b.truncate(B32), B32)
@@ -150,7 +155,7 @@ pub fn assume(state: &mut AbstractState, instruction: &Decoded, taken: bool) -> 
     };
     let Some((a, b)) = refined.filter(|(a, b)| !a.is_empty() && !b.is_empty()) else { return false };
     if operand == Operand::Reg && dst == src {
-        // A register compared with itself: both refinements hold of it.
+        // Both refinements hold of it.
         let both = a.meet(b, B64);
         state.set(dst, RegType::Scalar(both));
         return !both.is_empty();
@@ -271,7 +276,8 @@ mod tests {
         assert_eq!(fetched.get(3).to_string(), "0..=4294967295");
         let plain = after("lock add32 [r10-8], r3", &[(3, RegType::exact(1))], Some(place));
         assert_eq!(plain.get(3), RegType::exact(1));
-        let compared = after("lock cmpxchg32 [r10-8], r3", &[(0, RegType::exact(5)), (3, RegType::exact(1))], Some(place));
+        let compared =
+            after("lock cmpxchg32 [r10-8], r3", &[(0, RegType::exact(5)), (3, RegType::exact(1))], Some(place));
         assert_eq!((compared.get(0).to_string().as_str(), compared.get(3)), ("0..=4294967295", RegType::exact(1)));
     }
 
@@ -301,7 +307,8 @@ mod tests {
             ("jgt r1, 5, +1", number(0, 5), 0, "impossible", "0..=5"),
             ("jle r1, 5, +1", number(0, 5), 0, "0..=5", "impossible"),
             ("jgt r1, r1, +1", number(0, 5), 0, "impossible", "0..=5"),
-            ("jne r1, r1, +1", RegType::exact(5), 0, "impossible", "5"),
+            ("jne r1, r1, +1", RegType::unknown(), 0, "impossible", "any number"),
+            ("jset32 r1, r1, +1", number(0, 1), 0, "1", "0..=1"),
         ] {
             for (outcome, want) in [(true, taken), (false, not_taken)] {
                 let mut state = AbstractState::entry();

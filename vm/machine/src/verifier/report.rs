@@ -1,0 +1,189 @@
+//! What the verifier says: a [`Rejection`] that a person can act on, or a [`Report`] of what was proved.
+
+use std::fmt;
+
+use super::assertion::Assertion;
+use super::reason::Reason;
+use super::state::RegType;
+use crate::program::LoadError;
+
+/// Why a program was refused: the instruction, what must hold there, what is known, how it is reached, what helps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    /// Name of the program.
+    pub program: String,
+    /// The instruction's slot; None if it is the program as a whole.
+    pub pc: Option<u32>,
+    /// The instruction, as assembly.
+    pub instruction: String,
+    /// The source line it comes from, if known.
+    pub line: Option<u32>,
+    /// What must hold before it and could not be proved. None for what is wrong with the program's shape.
+    pub assertion: Option<Assertion>,
+    /// What is wrong.
+    pub cause: Cause,
+    /// What is known of the registers involved.
+    pub registers: Vec<(u8, RegType)>,
+    /// The decisions on one shortest way from the entry to here.
+    pub path: Vec<Decision>,
+}
+
+/// What is wrong with a program, and who found it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// It could not be loaded: the code is malformed.
+    Load(LoadError),
+    /// It could not be proved.
+    Proof(Reason),
+}
+
+/// A jump or branch on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Its slot.
+    pub pc: u32,
+    /// Whether it is taken.
+    pub taken: bool,
+}
+
+/// Decisions shown of a path; of a longer one the last are shown.
+const PATH_SHOWN: usize = 12;
+
+impl Rejection {
+    /// A stable name of what is wrong: `malformed`, or that of the [`Reason`].
+    pub const fn code(&self) -> &'static str {
+        match &self.cause {
+            Cause::Load(_) => "malformed",
+            Cause::Proof(reason) => reason.code(),
+        }
+    }
+
+    /// What would make the program acceptable.
+    pub const fn help(&self) -> &'static str {
+        match &self.cause {
+            Cause::Load(_) => "rebuild it: no compiler of ours writes such code",
+            Cause::Proof(reason) => reason.help(),
+        }
+    }
+
+    /// What is wrong, in one line and without the place.
+    pub fn message(&self) -> String {
+        match &self.cause {
+            Cause::Load(error) => error.reason.to_string(),
+            Cause::Proof(reason) => reason.to_string(),
+        }
+    }
+}
+
+impl From<LoadError> for Cause {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+/// As rustc would print it, without colours:
+///
+/// ```text
+/// error[unusable-register]: r3 is never written
+///   --> example, line 12, instruction 7
+///    |
+///  7 | add %r0, %r3
+///    |
+///    = must hold: r3 holds a value
+///    = known: r0 = 0..=2, r3 = never written
+///    = path: 2 taken, 5 not taken
+///    = help: write the register before it is read
+/// ```
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error[{}]: {}", self.code(), self.message())?;
+        write!(f, "  --> {}", self.program)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        let margin = self.pc.map_or(1, |pc| pc.to_string().len());
+        if let Some(pc) = self.pc {
+            writeln!(f, ", instruction {pc}")?;
+            writeln!(f, " {:margin$} |", "")?;
+            writeln!(f, " {pc} | {}", self.instruction)?;
+            writeln!(f, " {:margin$} |", "")?;
+        } else {
+            writeln!(f)?;
+        }
+        let mut note = |label: &str, text: String| writeln!(f, " {:margin$} = {label}: {text}", "");
+        if let Some(assertion) = &self.assertion {
+            note("must hold", assertion.to_string())?;
+        }
+        if !self.registers.is_empty() {
+            let known = self.registers.iter().map(|(register, value)| format!("r{register} = {value}"));
+            note("known", known.collect::<Vec<_>>().join(", "))?;
+        }
+        if !self.path.is_empty() {
+            let skipped = self.path.len().saturating_sub(PATH_SHOWN);
+            let mut shown = Vec::new();
+            if skipped > 0 {
+                shown.push(format!("{skipped} earlier"));
+            }
+            shown.extend(self.path.iter().skip(skipped).map(Decision::to_string));
+            note("path", shown.join(", "))?;
+        }
+        write!(f, " {:margin$} = help: {}", "", self.help())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pc, if self.taken { "taken" } else { "not taken" })
+    }
+}
+
+/// What was proved of a program, and what it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Instructions; a wide one counts once.
+    pub instructions: u32,
+    /// Instructions that no run reaches.
+    pub dead_instructions: u32,
+    /// The most fuel that any run can use.
+    pub worst_fuel: u64,
+    /// The fuel that a run gets.
+    pub fuel_limit: u64,
+    /// Bytes of stack that it uses.
+    pub stack_bytes: u32,
+    /// Instructions that access memory.
+    pub accesses: u32,
+    /// Helpers that it calls, ascending.
+    pub helpers: Vec<u32>,
+    /// Slots of the record that it reads by itself (value or state), ascending.
+    pub slots: Vec<u16>,
+    /// Steps of the proof.
+    pub steps: u64,
+    /// The most bytes that the proof held at a time.
+    pub bytes: u64,
+}
+
+impl Report {
+    /// Whether fuel can run out before the program ends. Only programs without state are accepted then.
+    pub const fn can_run_out(&self) -> bool {
+        self.worst_fuel > self.fuel_limit
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} instructions", self.instructions)?;
+        if self.dead_instructions > 0 {
+            write!(f, " ({} never reached)", self.dead_instructions)?;
+        }
+        write!(f, ", worst case {} fuel of {}", self.worst_fuel, self.fuel_limit)?;
+        if self.can_run_out() {
+            f.write_str(" (can run out)")?;
+        }
+        write!(f, ", {} bytes of stack, {} memory accesses", self.stack_bytes, self.accesses)?;
+        let list = |numbers: Vec<String>| if numbers.is_empty() { "none".to_owned() } else { numbers.join(" ") };
+        write!(f, ", helpers {}", list(self.helpers.iter().map(u32::to_string).collect()))?;
+        write!(f, ", slots {}", list(self.slots.iter().map(u16::to_string).collect()))
+    }
+}
