@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod codegen;
+pub mod compile;
 pub mod diagnostic;
 pub mod hir;
+pub mod mir;
 pub mod stock;

@@ -174,7 +174,7 @@ pub struct Leaf {
 }
 
 /// Kinds of tests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LeafKind {
     /// Literals against a field: strings, bytes, address ranges. The engine evaluates it.
     /// With scope `Any` on a list-valued field it means *any element*.
@@ -222,7 +222,7 @@ pub enum LeafKind {
 }
 
 /// One side of a comparison.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Operand {
     /// A constant slot value.
     Const(i64),
