@@ -1,7 +1,7 @@
 //! Instructions with labels, and their layout into slots.
 //!
 //! Every jump goes forward. A conditional jump that does not reach its target in 16 bits becomes
-//! `jump +1; ja +1; ja32 target`; an unconditional one becomes `ja32`.
+//! `jump +1; ja +1; ja32 target`; an unconditional one becomes `ja32`. What no path reaches is left out.
 
 use trapline_vm::isa::{Decoded, Instruction, Kind, Op};
 use trapline_vm::program::{Line, Relocation, RelocationKind};
@@ -32,6 +32,10 @@ pub(super) struct Assembler {
     items: Vec<Item>,
     /// Item that each label stands before.
     labels: Vec<Option<usize>>,
+    /// Whether something jumps to the label.
+    used: Vec<bool>,
+    /// Whether nothing reaches what comes next.
+    dead: bool,
     /// Source lines by item.
     lines: Vec<(usize, u32)>,
 }
@@ -39,15 +43,20 @@ pub(super) struct Assembler {
 impl Assembler {
     pub(super) fn label(&mut self) -> Label {
         self.labels.push(None);
+        self.used.push(false);
         Label(self.labels.len() - 1)
     }
 
     pub(super) fn bind(&mut self, label: Label) {
         self.labels[label.0] = Some(self.items.len());
+        self.dead &= !self.used[label.0];
     }
 
     /// What follows comes from this line.
     pub(super) fn line(&mut self, line: u32) {
+        if self.dead {
+            return;
+        }
         let at = self.items.len();
         if self.lines.last().is_some_and(|last| last.0 == at) {
             self.lines.pop();
@@ -63,6 +72,13 @@ impl Assembler {
     }
 
     fn push(&mut self, instruction: Decoded, relocation: Option<RelocationKind>, target: Option<Label>) {
+        if self.dead {
+            return;
+        }
+        if let Some(label) = target {
+            self.used[label.0] = true;
+        }
+        self.dead = matches!(instruction.kind(), Kind::Jump | Kind::Exit);
         self.items.push(Item { instruction, relocation, target });
     }
 
@@ -231,10 +247,12 @@ mod tests {
     fn jumps_at_and_beyond_their_reach() {
         for filler in [0, 1, 32_764, 32_765, 32_766, 32_767, 40_000] {
             let mut assembler = Assembler::default();
-            let (far, end) = (assembler.label(), assembler.label());
+            let (far, end, between) = (assembler.label(), assembler.label(), assembler.label());
+            assembler.branch_imm(Op::Jeq64Imm, 1, 9, between);
             assembler.branch_imm(Op::Jeq64Imm, 1, 7, far);
             assembler.imm(Op::Mov64Imm, 0, 1);
             assembler.jump(end);
+            assembler.bind(between);
             for _ in 0..filler {
                 assembler.imm(Op::Mov64Imm, 0, 9);
             }
@@ -248,6 +266,22 @@ mod tests {
             let long = code.iter().any(|slot| slot.opcode == Op::Ja32.row().opcode);
             assert_eq!(long, filler + 2 > 32_767, "{filler}");
         }
+    }
+
+    #[test]
+    fn what_no_path_reaches_is_left_out() {
+        let mut assembler = Assembler::default();
+        let (used, unused) = (assembler.label(), assembler.label());
+        assembler.jump(used);
+        assembler.imm(Op::Mov64Imm, 0, 1);
+        assembler.bind(unused);
+        assembler.exit();
+        assembler.bind(used);
+        assembler.imm(Op::Mov64Imm, 0, 2);
+        assembler.exit();
+        let code = assembler.finish(65_535).unwrap().code;
+        assert_eq!(code.len(), 3);
+        assert_eq!(run(&code, 0), 2);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! An outcome that cannot occur costs nothing, and outcomes with the same answer are not told apart.
 
+use trapline_vm::helper::{FALSE, STR_TEST_FOLD, STR_TEST_LIST, TRUE, UNKNOWN};
 use trapline_vm::isa::Op;
 use trapline_vm::predicate::{Cmp, FieldRef, Predicate, StrOp};
 use trapline_vm::program::RelocationKind;
+use trapline_vm::record::FieldType;
 
 use super::assembler::{Label, Reg};
 use super::{Answers, CodegenError, Exits, FRAME, Generator, LOST, PRESENT, TRUNCATED};
@@ -21,8 +23,6 @@ mod helper {
     pub(super) const DECIMAL_DIV: u32 = 7;
     pub(super) const STR_LEN: u32 = 8;
     pub(super) const INT_LIST_TEST: u32 = 9;
-    /// Flag of [`STR_TEST`].
-    pub(super) const FOLD: i32 = 0x100;
 }
 
 const DECIDED: Outcomes = Outcomes::TRUE.or(Outcomes::FALSE);
@@ -71,9 +71,7 @@ impl<'d> Generator<'d> {
             LeafKind::OneOf { field, values } => self.one_of(field, values, answers, exits),
             LeafKind::AnyInt { field, cmp, value } => {
                 let field = self.field(field)?;
-                self.guard(&[field], answers, exits);
-                if answers.agree(DECIDED.or(Outcomes::LOST)) {
-                    self.goto(exits.of(answers.any(DECIDED)), exits.next);
+                if !self.guard_helper(&[field], answers, exits) {
                     return Ok(());
                 }
                 self.asm.reg(Op::Mov64Reg, 1, self.registers.record);
@@ -85,17 +83,22 @@ impl<'d> Generator<'d> {
                 Ok(())
             }
             LeafKind::FieldTest { op, fold, left, right } => {
+                let mut flags = op_number(*op);
+                if *fold {
+                    flags |= STR_TEST_FOLD as i32;
+                }
+                if matches!(left.ty, FieldType::List(_)) {
+                    flags |= STR_TEST_LIST as i32;
+                }
                 let (left, right) = (self.field(left)?, self.field(right)?);
                 let both = [left, right];
-                self.guard(if left == right { &both[..1] } else { &both }, answers, exits);
-                if answers.agree(DECIDED.or(Outcomes::LOST)) {
-                    self.goto(exits.of(answers.any(DECIDED)), exits.next);
+                if !self.guard_helper(if left == right { &both[..1] } else { &both }, answers, exits) {
                     return Ok(());
                 }
                 self.asm.reg(Op::Mov64Reg, 1, self.registers.record);
                 self.asm.imm_relocated(Op::Mov64Imm, 2, RelocationKind::SlotNumber(left));
                 self.asm.imm_relocated(Op::Mov64Imm, 3, RelocationKind::SlotNumber(right));
-                self.asm.imm(Op::Mov64Imm, 4, op_number(*op) | if *fold { helper::FOLD } else { 0 });
+                self.asm.imm(Op::Mov64Imm, 4, flags);
                 self.asm.call(helper::STR_TEST);
                 self.helper_outcome(answers, exits);
                 Ok(())
@@ -197,17 +200,33 @@ impl<'d> Generator<'d> {
         }
     }
 
+    /// As [`Self::guard`], before a helper that answers *undecided* for a field without a value. False if nothing is
+    /// left to ask.
+    fn guard_helper(&mut self, fields: &[u16], answers: Answers, exits: Exits) -> bool {
+        if answers.agree(DECIDED.or(Outcomes::LOST)) {
+            self.guard(fields, answers, exits);
+            self.goto(exits.of(answers.any(DECIDED.or(Outcomes::LOST))), exits.next);
+            return false;
+        }
+        if !answers.agree(MISSING) {
+            self.guard(fields, answers, exits);
+        }
+        true
+    }
+
     /// From what a helper answered (0 false, 1 true, 2 undecided) to an exit.
     fn helper_outcome(&mut self, answers: Answers, exits: Exits) {
         let exit = |outcomes: Outcomes| exits.of(answers.any(outcomes));
-        let (value, one, rest) = if answers.agree(Outcomes::FALSE.or(Outcomes::LOST)) {
-            (1, Outcomes::TRUE, Outcomes::FALSE.or(Outcomes::LOST))
-        } else if answers.agree(Outcomes::TRUE.or(Outcomes::LOST)) {
-            (0, Outcomes::FALSE, Outcomes::TRUE.or(Outcomes::LOST))
+        // Where absent and lost have one answer, nothing was checked before the call.
+        let undecided = if answers.agree(MISSING) { MISSING } else { Outcomes::LOST };
+        let (value, one, rest) = if answers.agree(Outcomes::FALSE.or(undecided)) {
+            (TRUE, Outcomes::TRUE, Outcomes::FALSE.or(undecided))
+        } else if answers.agree(Outcomes::TRUE.or(undecided)) {
+            (FALSE, Outcomes::FALSE, Outcomes::TRUE.or(undecided))
         } else {
-            (2, Outcomes::LOST, DECIDED)
+            (UNKNOWN, undecided, DECIDED)
         };
-        self.compare(Cmp::Eq, 0, With::Imm(value), exit(one), exit(rest), exits.next);
+        self.compare(Cmp::Eq, 0, With::Imm(value as i32), exit(one), exit(rest), exits.next);
     }
 
     fn one_of(&mut self, field: &FieldRef, values: &[i64], answers: Answers, exits: Exits) -> Result<(), CodegenError> {
@@ -248,7 +267,7 @@ impl<'d> Generator<'d> {
         let field = self.field(field)?;
         self.guard(&[field], answers, exits);
         if answers.agree(DECIDED.or(Outcomes::LOST)) {
-            self.goto(exits.of(answers.any(DECIDED)), exits.next);
+            self.goto(exits.of(answers.any(DECIDED.or(Outcomes::LOST))), exits.next);
             return Ok(());
         }
         let constant = self.registers.scratch[2];
@@ -518,5 +537,28 @@ fn op_number(op: StrOp) -> i32 {
         StrOp::Like => 4,
         StrOp::Regex => 5,
         StrOp::Under => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trapline_vm::helper::RULE_HELPERS;
+
+    use super::*;
+
+    #[test]
+    fn helpers_are_the_machines() {
+        for (number, name) in [
+            (helper::STR_TEST, "str_test"),
+            (helper::SAT_ADD, "sat_add"),
+            (helper::SAT_SUB, "sat_sub"),
+            (helper::SAT_MUL, "sat_mul"),
+            (helper::DECIMAL_MUL, "decimal_mul"),
+            (helper::DECIMAL_DIV, "decimal_div"),
+            (helper::STR_LEN, "str_len"),
+            (helper::INT_LIST_TEST, "int_list_test"),
+        ] {
+            assert_eq!(RULE_HELPERS.get(number).map(|helper| helper.name), Some(name));
+        }
     }
 }
