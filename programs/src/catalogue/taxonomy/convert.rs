@@ -23,7 +23,7 @@ pub enum Conversion {
     PeText,
     /// A number in decimal, or in hexadecimal after `0x`. Beyond 63 bits, 64-bit patterns are kept as two's complement.
     Int,
-    /// true/false, yes/no, 1/0, `%%1842`/`%%1843`, in any case.
+    /// true/false, yes/no, 1/0, `%%1842`/`%%1843`, in any case; what follows ` - ` is a remark (`false - it failed`).
     Bool,
     /// An IP address; an IPv4 address mapped into IPv6 becomes IPv4, a zone is dropped, `LOCAL` is nothing.
     Ip,
@@ -33,7 +33,7 @@ pub enum Conversion {
     Variant(EnumId),
     /// Bytes as hexadecimal digits.
     Hex,
-    /// One hash of a list `SHA1=…,MD5=…`. All zeros is nothing.
+    /// One hash of a list `SHA1=…,MD5=…`. All zeros is nothing, and so is `Unknown` instead of a list.
     Hash(HashName),
     /// A GUID, in lower case with braces. All zeros is nothing.
     Guid,
@@ -372,7 +372,7 @@ fn int(raw: &str) -> Result<i64, ConversionError> {
 }
 
 fn boolean(raw: &str) -> Result<bool, ConversionError> {
-    let raw = raw.trim();
+    let raw = raw.split_once(" - ").map_or(raw, |(word, _remark)| word).trim();
     let is = |words: [&str; 4]| words.iter().any(|word| raw.eq_ignore_ascii_case(word));
     if is(["true", "yes", "1", "%%1842"]) {
         Ok(true)
@@ -413,6 +413,9 @@ fn hex(raw: &str) -> Result<Vec<u8>, ConversionError> {
 
 fn hash(raw: &str, name: HashName) -> Result<Option<Vec<u8>>, ConversionError> {
     const HASHES: &str = "a list of hashes such as SHA1=…,MD5=…";
+    if raw.eq_ignore_ascii_case("unknown") {
+        return Ok(None);
+    }
     for entry in raw.split(',') {
         let Some((key, digits)) = entry.split_once('=') else { return expected(HASHES) };
         if key.trim().eq_ignore_ascii_case(name.name()) {

@@ -84,7 +84,14 @@ pub(super) fn windows() -> Result<Taxonomy, TaxonomyError> {
 
 pub(super) fn from_texts(shared: &str, profiles: &[&str]) -> Result<Taxonomy, TaxonomyError> {
     let shared = parse(shared)?;
-    let mut loader = Loader { catalogue: catalogue(), shared: &shared, mappings: Vec::new(), kinds: Vec::new() };
+    let mut loader = Loader {
+        catalogue: catalogue(),
+        shared: &shared,
+        mappings: Vec::new(),
+        kinds: Vec::new(),
+        headers: HashMap::new(),
+        tables: HashMap::new(),
+    };
     let [generic] = shared.event.as_slice() else {
         return Err(error(&shared.profile, "the shared file describes one event: the fallback".to_owned()));
     };
@@ -113,10 +120,13 @@ fn error(profile: &str, what: String) -> TaxonomyError {
 }
 
 struct Loader<'a> {
-    catalogue: &'a Catalogue,
+    catalogue: &'static Catalogue,
     shared: &'a File,
     mappings: Vec<Mapping>,
     kinds: Vec<(u32, Kind)>,
+    /// The rows of the header by family, and tables by profile, name and type: the same for many events.
+    headers: HashMap<FamilyId, Vec<Row>>,
+    tables: HashMap<(String, String, FieldType), Table>,
 }
 
 impl Loader<'_> {
@@ -167,8 +177,15 @@ impl Loader<'_> {
             let set = file.sets.get(name).or_else(|| self.shared.sets.get(name)).ok_or_else(|| unknown(name))?;
             self.rows(file, family, set, &mut rows).map_err(fail)?;
         }
-        let header = self.shared.sets.get("header").ok_or_else(|| unknown("header"))?;
-        self.rows(file, family, header, &mut rows).map_err(fail)?;
+        if let Some(header) = self.headers.get(&family) {
+            rows.extend_from_slice(header);
+        } else {
+            let set = self.shared.sets.get("header").ok_or_else(|| unknown("header"))?;
+            let mut header = Vec::new();
+            self.rows(self.shared, family, set, &mut header).map_err(fail)?;
+            rows.extend_from_slice(&header);
+            self.headers.insert(family, header);
+        }
 
         let action = event.action.as_deref().unwrap_or(event.class.split_once('.').map_or("", |(_, last)| last));
         let mut named = vec![("event.action", action)];
@@ -207,7 +224,7 @@ impl Loader<'_> {
         u32::try_from(index).map_err(|_| "too many variants".to_owned())
     }
 
-    fn rows(&self, file: &File, family: FamilyId, from: &[RowText], into: &mut Vec<Row>) -> Result<(), String> {
+    fn rows(&mut self, file: &File, family: FamilyId, from: &[RowText], into: &mut Vec<Row>) -> Result<(), String> {
         for row in from {
             let (raw, target, conversion) = match row.as_slice() {
                 [raw, target] => (raw, target, None),
@@ -244,7 +261,7 @@ impl Loader<'_> {
     }
 
     /// The conversion of this name; without a name, the plain one for the type.
-    fn conversion(&self, file: &File, ty: FieldType, name: Option<&str>) -> Result<Conversion, String> {
+    fn conversion(&mut self, file: &File, ty: FieldType, name: Option<&str>) -> Result<Conversion, String> {
         let Some(name) = name else {
             return match ty {
                 FieldType::Scalar(Scalar::Str | Scalar::Path) => Ok(Conversion::Text),
@@ -298,18 +315,24 @@ impl Loader<'_> {
         })
     }
 
-    fn table(&self, file: &File, ty: FieldType, name: &str) -> Result<Conversion, String> {
+    fn table(&mut self, file: &File, ty: FieldType, name: &str) -> Result<Conversion, String> {
+        let key = (file.profile.clone(), name.to_owned(), ty);
+        if let Some(table) = self.tables.get(&key) {
+            return Ok(Conversion::Table(table.clone()));
+        }
         let entries = file.tables.get(name).or_else(|| self.shared.tables.get(name));
         let entries = entries.ok_or_else(|| format!("no table is called `{name}`"))?;
         let entries = entries.iter().map(|(raw, text)| (raw.to_ascii_lowercase(), text));
-        Ok(Conversion::Table(match ty {
+        let table = match ty {
             FieldType::Scalar(Scalar::Enum(id)) => {
                 let entries: Result<_, String> =
                     entries.map(|(raw, text)| Ok((raw, self.variant(id, text)?))).collect();
                 Table::Variant(Arc::new(entries?), id)
             }
             _ => Table::Text(Arc::new(entries.map(|(raw, text)| (raw, text.clone())).collect())),
-        }))
+        };
+        self.tables.insert(key, table.clone());
+        Ok(Conversion::Table(table))
     }
 }
 
