@@ -225,7 +225,7 @@ mod tests {
             write!(text, "{byte:02x}").unwrap();
             text
         });
-        expect_test::expect!["5f079a6e3e2c3984c583110132ca8f4c2e07cb7f8acb7ff38ea52cdd3f2ff0d2"].assert_eq(&digest);
+        expect_test::expect!["fe14d1f26cb213364bd00aa8758061f74c284e5937bdd86cb992cd7a233008bb"].assert_eq(&digest);
     }
 
     #[test]

@@ -8,15 +8,20 @@
 //! An event that no profile knows is of class `generic.log`. Whatever the mapping says, every raw field is also
 //! readable below `winlog.event_data.` or `winlog.user_data.`; that is the decoder's work, not part of the data.
 //!
+//! Sources that speak ECS have the catalogue's own names; `ecs.toml` says which class an event is of
+//! ([`ecs_class`]), and under which other paths some producers hold a field ([`ecs_aliases`]).
+//!
 //! From the same data follows which fields a source can supply at all: see [`supplies`].
 
 mod convert;
+mod ecs;
 mod load;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 pub use convert::{Conversion, ConversionError, Converted, HashName, Table};
+pub use ecs::{ecs_aliases, ecs_class};
 pub use load::TaxonomyError;
 use trapline_vm::record::{ClassId, FieldId};
 

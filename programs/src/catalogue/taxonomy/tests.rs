@@ -278,7 +278,7 @@ fn every_mapping_keeps_to_the_catalogue() {
         }
         assert!(mapping.constants.iter().any(|(field, _)| catalogue().field(*field).name == "event.action"));
     }
-    let linux_only = ["file.open", "file.write", "file.rename", "module.load", "module.unload", "firewall.setting"];
+    let linux_only = ["process.fork", "file.open", "file.write", "file.rename", "module.load", "module.unload"];
     for (id, class) in (0u16..).map(ClassId).zip(&catalogue().classes) {
         let reached = Taxonomy::windows().mappings().iter().any(|mapping| mapping.class == id);
         assert!(reached || linux_only.contains(&class.name.as_str()), "no event is of class {}", class.name);
@@ -334,6 +334,51 @@ fn supply_follows_from_the_mappings() {
     }
     assert_eq!(profiles().len(), 11);
     assert!(classes("nothing").is_empty());
+}
+
+#[test]
+fn ecs_categorisation_gives_the_class() {
+    ecs::load(include_str!("ecs.toml")).unwrap();
+    for (categories, types, actions, class) in [
+        (&["process"][..], &["start"][..], &["exec"][..], "process.exec"),
+        (&["process"], &["start"], &["fork"], "process.fork"),
+        (&["process"], &["start"], &["fork", "exec"], "process.exec"),
+        (&["process"], &["start"], &["start"], "process.exec"),
+        (&["process"], &["end"], &[], "process.exit"),
+        (&["file"], &["change"], &["rename"], "file.rename"),
+        (&["File"], &["Creation"], &[], "file.create"),
+        (&["file"], &["change"], &["modification"], "file.write"),
+        (&["network"], &["connection", "start"], &["connection_attempted"], "network.connect"),
+        (&["network"], &["connection", "start"], &["connection_accepted"], "network.accept"),
+        (&["network"], &["protocol"], &["lookup_requested"], "dns.query"),
+        (&["network"], &["end"], &["disconnect_received"], "generic.log"),
+        (&["authentication"], &["start"], &["login"], "authentication.login"),
+        (&["authentication", "session"], &["end"], &["logged-out"], "authentication.logout"),
+        (&["iam"], &["user", "creation"], &["added-user-account"], "account.create"),
+        (&["registry"], &["change"], &["modification"], "registry.set"),
+        (&["library"], &["start"], &["load"], "library.load"),
+        (&["malware", "file"], &["info"], &[], "malware.alert"),
+        (&["malware", "intrusion_detection"], &["info"], &[], "malware.alert"),
+        (&["malware", "file"], &["change"], &["rename"], "malware.alert"),
+        (&["wmi"], &[], &["consumer"], "wmi.consumer"),
+        (&["configuration"], &["change"], &[], "generic.log"),
+        (&[], &[], &[], "generic.log"),
+        (&[""], &[""], &[""], "generic.log"),
+    ] {
+        let found = ecs_class(categories, types, actions);
+        assert_eq!(catalogue().class(found).name, class, "{categories:?} {types:?} {actions:?}");
+    }
+}
+
+#[test]
+fn ecs_aliases_are_other_names() {
+    let aliases = |name: &str| ecs_aliases(catalogue().field_id(name).unwrap());
+    assert_eq!(aliases("file.previous.path"), ["file.Ext.original.path"]);
+    assert!(aliases("process.name").is_empty());
+    let error = |text: &str| ecs::load(text).err().unwrap().to_string();
+    assert!(error("classes = []\naliases = [[\"a.b\", \"no.field\"]]").contains("no field `no.field`"));
+    assert!(error("classes = []\naliases = [[\"file.path\", \"file.name\"]]").contains("is a field itself"));
+    assert!(error("classes = [[\"no.class\", \"a\", [], []]]\naliases = []").contains("no class `no.class`"));
 }
 
 fn ok(conversion: &Conversion, raw: &str) -> Option<String> {
