@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod helper;
+pub mod interp;
 pub mod isa;
 pub mod memory;
 pub mod predicate;

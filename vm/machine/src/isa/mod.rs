@@ -14,6 +14,7 @@
 mod assemble;
 mod decode;
 mod disassemble;
+mod semantics;
 mod table;
 
 pub use assemble::{AssembleError, Assembly, assemble};
