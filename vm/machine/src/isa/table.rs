@@ -454,9 +454,9 @@ table! {
     LdxH,  0x69, "ldxh",  Write, Read, Memory, _0, Load(Half, Zero),   Base32;
     LdxB,  0x71, "ldxb",  Write, Read, Memory, _0, Load(Byte, Zero),   Base32;
     LdxDw, 0x79, "ldxdw", Write, Read, Memory, _0, Load(Double, Zero), Base64;
-    LdxsW, 0x81, "ldxsw", Write, Read, Memory, _0, Load(Word, Sign),   Base64;
-    LdxsH, 0x89, "ldxsh", Write, Read, Memory, _0, Load(Half, Sign),   Base64;
-    LdxsB, 0x91, "ldxsb", Write, Read, Memory, _0, Load(Byte, Sign),   Base64;
+    LdxsW, 0x81, "ldxsw", Write, Read, Memory, _0, Load(Word, Sign),   Base32;
+    LdxsH, 0x89, "ldxsh", Write, Read, Memory, _0, Load(Half, Sign),   Base32;
+    LdxsB, 0x91, "ldxsb", Write, Read, Memory, _0, Load(Byte, Sign),   Base32;
     // stores
     StW,   0x62, "stw",   Read, _0,   Memory, Value, Store(Word, Imm),   Base32;
     StH,   0x6a, "sth",   Read, _0,   Memory, Value, Store(Half, Imm),   Base32;
