@@ -69,7 +69,7 @@ pub enum Assertion {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[r{}{:+}]", self.base, self.offset)
+        if self.offset == 0 { write!(f, "[r{}]", self.base) } else { write!(f, "[r{}{:+}]", self.base, self.offset) }
     }
 }
 

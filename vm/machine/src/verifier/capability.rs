@@ -1,7 +1,9 @@
 //! What a program may touch in each region: the manifest of a rule, or the buffer of a raw program.
 
 use super::assertion::Mode;
+use super::bits::Bits;
 use super::reason::{Granted, Reason};
+use super::scalar::Scalar;
 use super::state::{Bytes, Pointer, Stack};
 use crate::isa::Size;
 use crate::memory::{Access, FRAME_LEN, Region};
@@ -55,7 +57,7 @@ pub(super) fn access(
         (Region::Buffer, ProgramKind::Raw { .. }) => {}
         (Region::Stack, _) => {
             if mode != Mode::Write {
-                readable(stack, pointer, &access)?;
+                readable(stack, &access, mode)?;
             }
         }
         (Region::Record | Region::Predicates | Region::Masks, ProgramKind::Rule(manifest)) => {
@@ -90,8 +92,8 @@ pub(super) fn frame_bytes(access: &Access) -> Option<Bytes> {
     Bytes::new(access.lo, (access.hi - access.lo).checked_add(access.size.bytes())?)
 }
 
-/// Whether the stack bytes are initialised, and no part of a saved address; a whole one may be loaded.
-fn readable(stack: &Stack, pointer: Pointer, access: &Access) -> Result<(), Reason> {
+/// Whether the stack bytes are initialised and hold no address; a whole one may be loaded, though not updated.
+fn readable(stack: &Stack, access: &Access, mode: Mode) -> Result<(), Reason> {
     let outside = Reason::OutOfBounds {
         region: Region::Stack,
         min: access.lo.into(),
@@ -103,8 +105,10 @@ fn readable(stack: &Stack, pointer: Pointer, access: &Access) -> Result<(), Reas
     if let Some(byte) = stack.first_uninitialised(bytes) {
         return Err(Reason::UninitialisedStack { offset: byte.cast_signed() - FRAME_LEN.cast_signed() });
     }
-    if stack.saved(bytes).is_none() && stack.holds_pointer(bytes) {
-        return Err(Reason::PartOfPointer { pointer });
+    let whole = mode == Mode::Read && stack.saved(bytes).is_some();
+    if !whole && stack.holds_pointer(bytes) {
+        let offset = Scalar::range(access.lo.into(), access.hi.into(), Bits::B64);
+        return Err(Reason::PartOfPointer { pointer: Pointer { region: Region::Stack, offset } });
     }
     Ok(())
 }
@@ -148,8 +152,6 @@ fn granted(manifest: &Manifest, access: &Access) -> Result<(), Reason> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bits::Bits;
-    use super::super::scalar::Scalar;
     use super::super::state::RegType;
     use super::*;
     use crate::record::{Slot, slots_len};

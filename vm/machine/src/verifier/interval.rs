@@ -207,6 +207,10 @@ impl Signed {
 
     /// Quotient rounded toward zero; zero when the divisor is zero, and MIN / −1 = MIN.
     pub(super) fn div(self, other: Self, width: Bits) -> Self {
+        if self.min == self.max && other.min == other.max && other.min != 0 {
+            let quotient = self.min.wrapping_div(other.min);
+            return Self::exact(width.sign_extend(width.from_signed(quotient)));
+        }
         if self.min == width.signed_min() && other.contains(-1) {
             return Self::full(width);
         }
@@ -366,7 +370,8 @@ mod tests {
         let w = Bits::B64;
         assert_eq!(Unsigned::full(w).add(Unsigned::full(w), w), Unsigned::full(w));
         assert_eq!(Unsigned::exact(u64::MAX).mul(Unsigned::exact(u64::MAX), w), Unsigned::full(w));
-        assert_eq!(Signed::exact(i64::MIN).div(Signed::exact(-1), w), Signed::full(w));
+        assert_eq!(Signed::exact(i64::MIN).div(Signed::exact(-1), w), Signed::exact(i64::MIN));
+        assert_eq!(Signed { min: i64::MIN, max: 0 }.div(Signed::exact(-1), w), Signed::full(w));
         assert_eq!(Signed::exact(i64::MIN).rem(Signed::exact(-1)), Signed::exact(0));
         assert_eq!(Signed::full(w).rem(Signed::exact(i64::MIN)), Signed { min: -i64::MAX, max: i64::MAX });
         assert_eq!(Signed::full(w).div(Signed::full(w), w), Signed::full(w));

@@ -235,9 +235,11 @@ impl fmt::Display for Reason {
                 region_name(*region)
             ),
             Self::UninitialisedStack { offset } => {
-                write!(f, "the stack byte at r10{offset:+} is not written on every path to here")
+                write!(f, "the stack byte at r10{offset:+} is not written on every path to here, or held an address")
             }
-            Self::PartOfPointer { pointer } => write!(f, "bytes of a saved address are read as a number, at {pointer}"),
+            Self::PartOfPointer { pointer } => {
+                write!(f, "bytes of a saved address would be used as a number, at {pointer}")
+            }
             Self::PointerStored { stored, size } => {
                 let (pointer, target) = stored.as_ref();
                 write!(f, "an address ({pointer}) would be stored with {} bytes at {target}", size.bytes())
@@ -320,6 +322,7 @@ impl Reason {
             Self::NotAPointer { .. } => {
                 "memory is reached through r1, r2, r3 and r10 as they are at entry, and copies of them; address 0 is never valid"
             }
+            Self::OutOfBounds { min, max, .. } if *min == *max => "access only bytes that the program can rely on",
             Self::OutOfBounds { .. } => "bound the offset first, by a mask or an unsigned comparison with the length",
             Self::ReadOnly { .. } => "write to the stack instead",
             Self::VariableOffset { .. } => "branch on the number and read each place at its own constant offset",

@@ -1,0 +1,141 @@
+//! Verifier cases: programs as text, with what the verifier must say of them.
+//!
+//! ```text
+//! # a comment, between cases
+//! == reads a register that nothing wrote
+//! -- raw 16
+//! mov r0, r3
+//! exit
+//! -- rejected unusable-register at 0
+//! error[unusable-register]: r3 is never written
+//! ...
+//! ```
+//!
+//! The kind is `raw LENGTH`, or `rule` with any of `fields=COUNT slots=.. predicates=.. masks=.. helpers=..`
+//! (`fields` is how many slots the record has); `states` after it asks for the state before each instruction. The
+//! verdict, `accepted` or `rejected CODE at PC`, is written by hand and never refreshed; the text below it is, by
+//! `UPDATE_EXPECT=1`. Review the difference.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
+use trapline_vm::isa::{assemble, disassemble_at};
+use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Line, Loaded, Manifest, Program, ProgramKind};
+use trapline_vm::record::slots_len;
+use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
+
+struct Case {
+    name: String,
+    header: String,
+    code: String,
+    verdict: String,
+    text: String,
+}
+
+fn parse(file: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for part in file.split("\n== ").skip(1) {
+        let mut sections = part.split("\n-- ");
+        let name = sections.next().unwrap_or_default().trim().to_owned();
+        let mut section = || {
+            let section = sections.next().unwrap_or_else(|| panic!("`{name}` lacks a section"));
+            let (head, body) = section.split_once('\n').unwrap_or((section, ""));
+            (head.trim().to_owned(), body.trim_end().to_owned())
+        };
+        let ((header, code), (verdict, text)) = (section(), section());
+        // A comment after the text is about the next case.
+        let text = text.split("\n# ").next().unwrap_or_default();
+        let text = if text.starts_with("# ") { String::new() } else { text.trim_end().to_owned() };
+        cases.push(Case { name, header, code, verdict, text });
+    }
+    cases
+}
+
+fn numbers<T: std::str::FromStr>(list: &str) -> Vec<T> {
+    list.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().ok().unwrap()).collect()
+}
+
+fn kind(header: &str) -> (ProgramKind, &'static HelperTable) {
+    let mut words = header.split_whitespace();
+    if words.next() == Some("raw") {
+        let memory_len = words.next().and_then(|length| length.parse().ok()).expect("raw has a length");
+        return (ProgramKind::Raw { memory_len }, &RAW_HELPERS);
+    }
+    let mut manifest = Manifest { record_len: slots_len(0), ..Manifest::default() };
+    for word in words.filter(|word| *word != "states") {
+        match word.split_once('=').expect("rule settings are NAME=VALUE") {
+            ("fields", count) => manifest.record_len = slots_len(count.parse().unwrap()),
+            ("slots", list) => manifest.slots = numbers(list),
+            ("predicates", list) => manifest.predicate_bytes = numbers(list),
+            ("masks", list) => manifest.masks = numbers(list),
+            ("helpers", list) => manifest.helpers = numbers(list),
+            (other, _) => panic!("unknown setting {other}"),
+        }
+    }
+    (ProgramKind::Rule(manifest), &RULE_HELPERS)
+}
+
+/// The verdict and the text for a case.
+fn judge(case: &Case) -> (String, String) {
+    let assembly = assemble(&case.code).unwrap_or_else(|errors| panic!("`{}`: {errors:?}", case.name));
+    let (kind, helpers) = kind(&case.header);
+    let lines = (0..).zip(&assembly.lines).map(|(pc, line)| Line { pc, line: *line }).collect();
+    let name = "case".to_owned();
+    let program = Program { name, kind, code: assembly.code, lines, fuel_limit: FUEL_LIMIT_DEFAULT };
+    let mut states = String::new();
+    let result = match Loaded::new(program.clone(), helpers) {
+        Ok(loaded) => verify_observed(loaded, Limits::default(), &mut |pc, state| {
+            let _infallible = writeln!(states, "{pc}: {}  | {state}", disassemble_at(&program.code, pc as usize));
+        }),
+        Err(_) => load_and_verify(program.clone(), helpers),
+    };
+    if !case.header.contains("states") {
+        states.clear();
+    }
+    match result {
+        Ok(verified) => ("accepted".to_owned(), format!("{states}{}", verified.report())),
+        Err(rejection) => {
+            let place = rejection.pc.map_or(String::new(), |pc| format!(" at {pc}"));
+            (format!("rejected {}{place}", rejection.code()), format!("{states}{rejection}"))
+        }
+    }
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verifier");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    files
+}
+
+#[test]
+fn cases_get_the_verdict_and_the_words_they_should() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let (mut count, mut failures) = (0, Vec::new());
+    for path in files() {
+        let file = std::fs::read_to_string(&path).unwrap();
+        let mut updated = file.clone();
+        for case in parse(&format!("\n{file}")) {
+            count += 1;
+            let (verdict, text) = judge(&case);
+            if verdict != case.verdict {
+                failures.push(format!("{}: should be {}, is {verdict}\n{text}", case.name, case.verdict));
+            } else if text != case.text {
+                if update {
+                    let Case { name, header, code, .. } = &case;
+                    let whole = |text: &str| format!("== {name}\n-- {header}\n{code}\n-- {verdict}\n{text}");
+                    updated = updated.replacen(whole(&case.text).trim_end(), &whole(&text), 1);
+                } else {
+                    failures.push(format!("{}: says\n{text}\nwhere it should say\n{}", case.name, case.text));
+                }
+            }
+        }
+        if updated != file {
+            std::fs::write(&path, updated).unwrap();
+        }
+    }
+    assert!(count > 50, "only {count} cases were found");
+    assert!(failures.is_empty(), "{} of {count} cases fail\n\n{}", failures.len(), failures.join("\n\n"));
+}
