@@ -101,6 +101,10 @@ pub enum Conversion {
     DnsAnswers,
     /// The value of `Key = value` or `Key=value` in a text of such lines, with the lines that continue it.
     Property(String),
+    /// `alice` of such a value `CORP\alice`.
+    PropertyAccountName(String),
+    /// `CORP` of such a value `CORP\alice`.
+    PropertyAccountDomain(String),
     /// Text of the first XML element of this name; XML that was itself escaped is read too.
     Element(String),
 }
@@ -281,6 +285,10 @@ impl Conversion {
                 return Ok(list(answers.map(Converted::Ip)));
             }
             Self::DnsAnswers => return Ok(list(dns_answers(raw).map(text))),
+            Self::PropertyAccountName(key) => return Ok(property_account(raw, key).map(|(name, _)| text(name))),
+            Self::PropertyAccountDomain(key) => {
+                return Ok(property_account(raw, key).and_then(|(_, domain)| domain).map(text));
+            }
             Self::Element(name) => return Ok(element(raw, name).filter(|text| !text.is_empty()).map(Converted::Str)),
         };
         Ok(Some(converted))
@@ -576,6 +584,16 @@ fn property<'a>(raw: &'a str, key: &str) -> Option<Cow<'a, str>> {
         }
     }
     Some(joined)
+}
+
+/// User name and domain of a property, if it is one line.
+fn property_account<'a>(raw: &'a str, key: &str) -> Option<(&'a str, Option<&'a str>)> {
+    match property(raw, key)? {
+        Cow::Borrowed(account) if !is_nothing(account) => {
+            Some(account.rsplit_once('\\').map_or((account, None), |(domain, name)| (name, Some(domain))))
+        }
+        _ => None,
+    }
 }
 
 /// Text of the first element of this name: enough for the flat elements of task definitions, not an XML parser.

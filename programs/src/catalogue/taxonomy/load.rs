@@ -21,7 +21,7 @@ pub struct TaxonomyError {
 
 /// `windows.toml` comes first: the tables and sets in it are there for all others.
 const SHARED: &str = include_str!("windows.toml");
-const PROFILES: [&str; 9] = [
+const PROFILES: [&str; 10] = [
     include_str!("sysmon.toml"),
     include_str!("windows-security.toml"),
     include_str!("windows-system.toml"),
@@ -31,6 +31,7 @@ const PROFILES: [&str; 9] = [
     include_str!("windows-wmi.toml"),
     include_str!("windows-dns.toml"),
     include_str!("windows-firewall.toml"),
+    include_str!("windows-terminalservices.toml"),
 ];
 
 /// A row of the data: `[raw, field]` or `[raw, field, conversion]`.
@@ -277,6 +278,8 @@ impl Loader<'_> {
         };
         if let Some((word, argument)) = name.split_once(':') {
             return match word {
+                "account_name" => Ok(Conversion::PropertyAccountName(argument.to_owned())),
+                "account_domain" => Ok(Conversion::PropertyAccountDomain(argument.to_owned())),
                 "property" => Ok(Conversion::Property(argument.to_owned())),
                 "element" => Ok(Conversion::Element(argument.to_owned())),
                 "table" => self.table(file, ty, argument),

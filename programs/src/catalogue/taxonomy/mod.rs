@@ -175,8 +175,9 @@ impl Taxonomy {
         let case =
             value.and_then(|value| kind.cases.iter().find(|(known, _)| known.eq_ignore_ascii_case(value.trim())));
         let index = case.map_or(kind.default, |(_, index)| *index);
-        // Kinds hold indices into the mappings of the taxonomy they were loaded with; one of another may be off.
-        self.mappings.get(usize::from(index)).unwrap_or(&self.mappings[0])
+        // A kind of another taxonomy may point past the end. The fallback is loaded first, so there is always one.
+        let mapping = self.mappings.get(usize::from(index)).or_else(|| self.mappings.first());
+        mapping.expect("loading begins with the fallback")
     }
 
     /// [`Self::kind`] and [`Self::mapping`] in one: `data` gives the value of an EventData entry.

@@ -239,13 +239,15 @@ fn registry_paths_look_the_same_from_both_sources() {
 fn powershell_context_is_read_by_its_lines() {
     let context = "        Severity = Informational\r\n        Host Name = ConsoleHost\r\n        \
                    Host Application = powershell.exe -c a\r\nb --x=1\r\n        Engine Version = 5.1\r\n        \
-                   Script Name = \r\n";
+                   Script Name = \r\n        User = CORP\\alice\r\n";
     let event = [("ContextInfo", context)];
     let field = |name| field_of("Microsoft-Windows-PowerShell", 4103, &event, name);
     assert_eq!(field("script.host.application").as_deref(), Some("powershell.exe -c a\nb --x=1"));
     assert_eq!(field("script.host.name").as_deref(), Some("ConsoleHost"));
     assert_eq!(field("script.engine.version").as_deref(), Some("5.1"));
     assert_eq!(field("script.path"), None);
+    assert_eq!(field("user.name").as_deref(), Some("alice"));
+    assert_eq!(field("user.domain").as_deref(), Some("CORP"));
     let classic = [("param1", "Available"), ("param3", "\tNewEngineState=Available\n\tHostApplication=a.exe -v 2\n")];
     assert_eq!(field_of("PowerShell", 400, &classic, "script.host.application").as_deref(), Some("a.exe -v 2"));
     assert_eq!(field_of("PowerShell", 400, &classic, "script.engine.state").as_deref(), Some("Available"));
@@ -332,7 +334,7 @@ fn supply_follows_from_the_mappings() {
         assert!(profiles().contains(&profile), "{profile}");
         assert!(!classes(profile).is_empty(), "{profile}");
     }
-    assert_eq!(profiles().len(), 11);
+    assert_eq!(profiles().len(), 12);
     assert!(classes("nothing").is_empty());
 }
 
