@@ -14,6 +14,17 @@ use crate::predicate::{PredicateLimits, PredicateTable};
 pub struct Domain {
     pub(crate) layouts: Layouts,
     pub(crate) predicates: PredicateTable,
+    pub(crate) token: DomainToken,
+}
+
+/// Tells one domain from another: numbers of one mean nothing in the other.
+#[derive(Clone, Debug)]
+pub(crate) struct DomainToken(Arc<()>);
+
+impl PartialEq for DomainToken {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Domain {
@@ -24,7 +35,11 @@ impl Domain {
 
     /// A domain that holds fewer predicates than it could.
     pub fn with_limits(catalogue: Arc<Catalogue>, limits: PredicateLimits) -> Self {
-        Self { layouts: Layouts::new(catalogue), predicates: PredicateTable::new(limits) }
+        Self {
+            layouts: Layouts::new(catalogue),
+            predicates: PredicateTable::new(limits),
+            token: DomainToken(Arc::new(())),
+        }
     }
 
     /// Where each field lies, for decoders.

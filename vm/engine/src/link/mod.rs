@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use sha2::{Digest, Sha256};
 use trapline_vm::isa::{Decoded, Instruction, Kind};
 use trapline_vm::predicate::{FieldRef, MASK_KNOWN, MASK_LEN, MASK_LOST, MASK_TRUE, Predicate, Scope, Test};
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Manifest, Object, Program, ProgramKind, Relocation, RelocationKind};
@@ -17,7 +18,7 @@ use trapline_vm::record::{
     Catalogue, ClassId, FamilyId, FieldType, Layouts, OsSet, SLOTS_MAX, Scalar, Slot, slots_len,
 };
 
-use crate::domain::Domain;
+use crate::domain::{Domain, DomainToken};
 use crate::predicate::{InternError, Interned, MaskId, PredicateId, Shape, check_type, type_name};
 
 /// What the embedder decides about a program.
@@ -36,10 +37,21 @@ impl Default for LinkOptions {
 /// A linked object: the program, and what the engine needs to run it. Not proved yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linked {
-    /// For the verifier.
-    pub program: Program,
-    /// For the engine.
-    pub rule: RuleLink,
+    pub(crate) program: Program,
+    pub(crate) rule: RuleLink,
+    pub(crate) domain: DomainToken,
+}
+
+impl Linked {
+    /// The program, for the verifier.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What the engine needs to run it.
+    pub fn rule(&self) -> &RuleLink {
+        &self.rule
+    }
 }
 
 /// Which events wake a linked program, and what must be ready when it runs.
@@ -55,6 +67,8 @@ pub struct RuleLink {
     pub slots: Vec<Slot>,
     /// Its predicates, in the order of the object.
     pub predicates: Vec<LinkedPredicate>,
+    /// SHA-256 of the object, wherever it is linked.
+    pub digest: [u8; 32],
 }
 
 /// A predicate of a linked program.
@@ -268,9 +282,27 @@ impl Domain {
                 lines: object.lines.clone(),
                 fuel_limit: options.fuel_limit,
             },
-            rule: RuleLink { family, classes, os: object.os, slots: slots.into_iter().collect(), predicates },
+            rule: RuleLink {
+                family,
+                classes,
+                os: object.os,
+                slots: slots.into_iter().collect(),
+                predicates,
+                digest: digest(object),
+            },
+            domain: self.token.clone(),
         })
     }
+}
+
+/// Over everything that its verdicts depend on: neither the lines nor the words of the rule.
+fn digest(object: &Object) -> [u8; 32] {
+    let Object { name, catalogue_digest, family, classes, os, code, fields, predicates, relocations, .. } = object;
+    let mut hasher = Sha256::new();
+    hasher.update(catalogue_digest);
+    hasher.update(format!("{name:?} {family:?} {classes:?} {os:?} {fields:?} {predicates:?} {relocations:?}"));
+    hasher.update(Instruction::to_section(code));
+    hasher.finalize().into()
 }
 
 fn classes(catalogue: &Catalogue, family: FamilyId, object: &Object) -> Result<Vec<ClassId>, LinkError> {
