@@ -1,7 +1,7 @@
 //! Many programs over one stream of events.
 //!
 //! ```text
-//! Object --link--> Linked --verify--> VerifiedRule --GenerationBuilder--> Generation
+//! Object --link--> Linked --verify--> ReadyProgram --GenerationBuilder--> Generation
 //!                    (Domain: slots and predicate numbers, append-only)        |
 //! record buffer <- decoder                                                     v
 //!       Instance: predicates of the class, once -> programs of the class, each with its own fuel -> outcomes
@@ -19,12 +19,20 @@
 #![warn(missing_docs)]
 
 mod domain;
+mod generation;
+mod instance;
 mod link;
 pub mod predicate;
+mod program;
 mod supply;
 #[cfg(test)]
 mod testing;
 
 pub use domain::Domain;
+pub use generation::{
+    BudgetError, BuildError, EVENT_FUEL_BUDGET_DEFAULT, Generation, GenerationBuilder, ProgramIndex, SlotSet,
+};
+pub use instance::{Account, Event, Evidence, Instance, Outcome, RecordError, Run, Totals, Trapped};
 pub use link::{LinkError, LinkOptions, Linked, LinkedPredicate, RelocationError, RuleLink};
+pub use program::{ReadyProgram, VerifyError};
 pub use supply::{LoadError, LoadOptions, MissingField, MissingReason, Supply, SupplyError, check_supply};

@@ -6,7 +6,8 @@ use trapline_vm::isa::assemble;
 use trapline_vm::predicate::{FieldRef, Predicate, Scope, StrOp, Test};
 use trapline_vm::program::{Line, Object, Relocation, RelocationKind};
 use trapline_vm::record::{
-    Catalogue, Class, Element, ElementId, Family, FamilyId, Field, FieldId, FieldType, OsSet, Scalar,
+    Catalogue, Cell, Class, Element, ElementId, Family, FamilyId, Field, FieldId, FieldType, Layouts, Os, OsSet,
+    RecordHeader, RecordWriter, Scalar, Value,
 };
 
 fn field(name: &str, ty: FieldType) -> Field {
@@ -90,4 +91,30 @@ pub(crate) fn predicate_object(name: &str, predicate: Predicate) -> Object {
         relocations: kinds.into_iter().map(|(pc, kind)| Relocation { pc, kind }).collect(),
         ..object(name, assembly)
     }
+}
+/// A record of a class of family `a` (or of `b.one`), made for these layouts.
+pub(crate) fn write_record(
+    buffer: &mut [u8],
+    layouts: &Layouts,
+    class: &str,
+    os: Option<Os>,
+    cells: &[(&str, Cell<'_>)],
+) -> u32 {
+    let catalogue = layouts.catalogue();
+    let class = catalogue.class_id(class).unwrap();
+    let family = catalogue.class(class).family;
+    let header = RecordHeader { digest: catalogue.short_digest(), class: class.0.into(), os, time_ns: 0, sequence: 0 };
+    let mut writer = RecordWriter::new(buffer, layouts.slot_count(family), &header).unwrap();
+    for (name, cell) in cells {
+        // A name that no program asked for has no slot and is left out.
+        if let Some((slot, _)) = layouts.find(family, name) {
+            writer.set(slot, 1024, cell);
+        }
+    }
+    writer.finish()
+}
+
+/// The state of a field that is there.
+pub(crate) fn text(text: &str) -> Cell<'_> {
+    Cell::Present(Value::Str(text))
 }

@@ -39,6 +39,11 @@ impl<'a> RecordView<'a> {
         self.bytes
     }
 
+    /// First eight bytes of the digest of the catalogue it was made for.
+    pub fn digest(&self) -> u64 {
+        u64_at(self.bytes, header::DIGEST)
+    }
+
     /// Class index.
     pub fn class(&self) -> u32 {
         u32_at(self.bytes, header::CLASS)
