@@ -82,7 +82,7 @@ fn files(dir: &Path) -> BTreeMap<String, String> {
 
 fn hex(text: &str) -> Result<Vec<u8>, String> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if digits.len() % 2 != 0 || !digits.is_ascii() {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return Err(format!("`{text}` is not hexadecimal"));
     }
     (0..digits.len() / 2)

@@ -15,6 +15,8 @@
 //! entered, registers are indexed by a masked byte, and the commonest pairs of instructions are one operation.
 
 mod code;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
 
