@@ -12,17 +12,21 @@
 //!
 //! This is not where events are judged, and it never drops an event in silence.
 
+mod decode;
 mod error;
-mod event;
+mod evtx;
 mod input;
+mod json;
+mod utf16;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use decode::{Counts, Decoder, Event};
 pub use error::{ErrorKind, FieldError, SourceError};
-pub use event::{Counts, Decoder, Event};
-pub use input::{InputError, Inputs, Progress};
+pub use input::{EXTENSIONS, InputError, Inputs, Progress};
+pub use json::EVENT_BYTES_MAX;
 
 /// Number of a source within one agent or one replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

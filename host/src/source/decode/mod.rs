@@ -1,0 +1,567 @@
+//! From raw events to events: what class, when, and which value each field has.
+//!
+//! Decoding is on demand. A JSON event is parsed into a tree that borrows from its bytes, and classified; a field is
+//! looked up and converted when [`Event::fill`] is asked for its slot. A value that does not fit its field leaves the
+//! field absent and is reported; it never costs the event.
+
+#[cfg(feature = "evtx")]
+mod chunk;
+#[cfg(not(feature = "evtx"))]
+#[path = "chunk_disabled.rs"]
+mod chunk;
+mod ecs;
+mod value;
+mod windows;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+use trapline_programs::catalogue::taxonomy::{self, Constant, Converted, Header, Mapping, Raw, Taxonomy};
+use trapline_vm::record::{
+    Catalogue, Cell, ClassId, FamilyId, Field, FieldId, FieldType, Layouts, Os, RecordHeader, RecordWriter,
+    STRING_LEN_MAX, Scalar, Slot, Value,
+};
+
+use self::chunk::ChunkReader;
+use self::value::{FieldValue, Misfit};
+use self::windows::WindowsEvent;
+use super::json::{self, Node, NodeError};
+use super::{EVENTS_PER_RAW_MAX, ErrorKind, FieldError, Payload, Position, RawEvent, SourceError};
+
+/// Bytes of a misfit value that are kept for its report.
+const FOUND_TEXT_MAX: usize = 60;
+/// Words of 64 slots that the catalogue and appended names can take.
+const SLOT_WORDS: usize = trapline_vm::record::SLOTS_MAX as usize / 64 + 1;
+
+/// What a decoder has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events decoded.
+    pub events: u64,
+    /// Raw events, or parts of them, that could not be decoded.
+    pub refused: u64,
+    /// Events without a time: theirs is 0.
+    pub without_time: u64,
+    /// Keys that occurred again in the same object; the last one holds.
+    pub duplicate_keys: u64,
+}
+
+/// Decodes raw events. One a worker.
+#[derive(Debug)]
+pub struct Decoder {
+    shared: Shared,
+    chunks: ChunkReader,
+    counts: Counts,
+}
+
+/// What all events of a decoder look things up in.
+#[derive(Debug)]
+struct Shared {
+    catalogue: Arc<Catalogue>,
+    /// The class of events that are of no other.
+    generic: ClassId,
+    /// By family, the fields with their slots.
+    families: Vec<Vec<(Slot, FieldId)>>,
+    /// By mapping of the Windows taxonomy, the slots of its rows and of its constants.
+    mappings: Vec<(Vec<Slot>, Vec<Slot>)>,
+}
+
+impl Decoder {
+    /// A decoder for events of this catalogue, which is the one the taxonomies were made for.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        let family_slots = |family: FamilyId| {
+            let fields = &catalogue.family(family).fields;
+            (0u16..).map(Slot).zip(fields.iter().copied()).collect::<Vec<_>>()
+        };
+        let families =
+            (0u16..).map(FamilyId).zip(&catalogue.families).map(|(family, _)| family_slots(family)).collect();
+        let mappings = Taxonomy::windows().mappings().iter().map(|mapping| {
+            let family = catalogue.class(mapping.class).family;
+            // A field the family lacks has no slot; no record has this one.
+            let slot = |field: FieldId| Slot(catalogue.slot(family, field).unwrap_or(u16::MAX));
+            let rows = mapping.rows.iter().map(|row| slot(row.field)).collect();
+            (rows, mapping.constants.iter().map(|(field, _)| slot(*field)).collect())
+        });
+        let mappings = mappings.collect();
+        let generic = catalogue.class_id("generic.log").unwrap_or(ClassId(0));
+        Self {
+            shared: Shared { catalogue, generic, families, mappings },
+            chunks: ChunkReader::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Hands each event inside to `on`, in order, and each part that cannot be read.
+    pub fn decode(&mut self, raw: &RawEvent, on: &mut dyn FnMut(Result<Event<'_>, SourceError>)) {
+        let sequence = raw.sequence.saturating_mul(EVENTS_PER_RAW_MAX);
+        match &raw.payload {
+            Payload::Json(bytes) => self.decode_json(bytes, &raw.position, sequence, on),
+            Payload::EvtxChunk(bytes) => {
+                let found = self.chunks.read(bytes, raw.position.record);
+                for (index, found) in (0u64..).zip(found) {
+                    let position = Position { file: Arc::clone(&raw.position.file), record: found.record };
+                    match found.content {
+                        Ok(json) => self.decode_json(&json, &position, sequence.saturating_add(index), on),
+                        Err(message) => {
+                            self.counts.refused += 1;
+                            on(Err(SourceError { position, kind: ErrorKind::Evtx { message } }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What it has seen so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn decode_json(
+        &mut self,
+        bytes: &[u8],
+        position: &Position,
+        sequence: u64,
+        on: &mut dyn FnMut(Result<Event<'_>, SourceError>),
+    ) {
+        let (root, duplicates) = match json::parse(bytes) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.counts.refused += 1;
+                let kind = match error {
+                    NodeError::Utf8 { offset } => ErrorKind::Utf8 { offset },
+                    NodeError::Json { message } => ErrorKind::Json { message },
+                };
+                return on(Err(SourceError { position: position.clone(), kind }));
+            }
+        };
+        let event = self.shared.event(&root, position.clone(), sequence);
+        self.counts.events += 1;
+        self.counts.duplicate_keys += duplicates;
+        self.counts.without_time += u64::from(event.time_ns == 0);
+        on(Ok(event));
+    }
+}
+
+impl Shared {
+    fn event<'e>(&'e self, root: &'e Node<'e>, position: Position, sequence: u64) -> Event<'e> {
+        let shared = self;
+        if let Some(windows) = WindowsEvent::read(root) {
+            let header = |header| windows.header(header).unwrap_or_default();
+            let (provider, channel) = (header(Header::Provider), header(Header::Channel));
+            let mapping =
+                Taxonomy::windows().classify(provider, channel, windows.event_id(), |name| windows.data(name));
+            // Sysmon says when it happened, which is before it was written.
+            let happened = windows.data("UtcTime").filter(|_| mapping.profile == "sysmon");
+            let happened = happened.and_then(|text| value::time_ns(&Node::Str(text.into())));
+            let time_ns = happened.or(windows.time_ns).unwrap_or(0);
+            let os = Some(Os::Windows);
+            let content = Content::Windows { windows, mapping, root };
+            return Event {
+                class: mapping.class,
+                profile: &mapping.profile,
+                os,
+                time_ns,
+                sequence,
+                position,
+                content,
+                shared,
+            };
+        }
+        Event {
+            class: ecs::class(&shared.catalogue, root).unwrap_or(self.generic),
+            profile: taxonomy::ECS,
+            os: ecs::os(root),
+            time_ns: ecs::time(root).unwrap_or(0),
+            sequence,
+            position,
+            content: Content::Ecs { root },
+            shared,
+        }
+    }
+}
+
+/// One decoded event.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// What happened.
+    pub class: ClassId,
+    /// The supply profile its fields are checked against: `ecs`, `sysmon`, `windows-security` ...
+    pub profile: &'static str,
+    /// Operating system of the host it comes from, if known.
+    pub os: Option<Os>,
+    /// Nanoseconds since 1970; 0 if the event carries no time.
+    pub time_ns: i64,
+    /// Number in the stream: rises with every event.
+    pub sequence: u64,
+    /// Where it stands in the input.
+    pub position: Position,
+    content: Content<'a>,
+    shared: &'a Shared,
+}
+
+#[derive(Debug)]
+enum Content<'a> {
+    Windows { windows: WindowsEvent<'a>, mapping: &'static Mapping, root: &'a Node<'a> },
+    Ecs { root: &'a Node<'a> },
+}
+
+impl Event<'_> {
+    /// The header of its record.
+    pub fn header(&self, layouts: &Layouts) -> RecordHeader {
+        RecordHeader {
+            digest: layouts.catalogue().short_digest(),
+            class: u32::from(self.class.0),
+            os: self.os,
+            time_ns: self.time_ns,
+            sequence: self.sequence,
+        }
+    }
+
+    /// The family of its class.
+    pub fn family(&self) -> FamilyId {
+        self.shared.catalogue.class(self.class).family
+    }
+
+    /// Writes the wanted slots, those of appended open names included, and returns the values that did not fit
+    /// their fields.
+    pub fn fill(
+        &self,
+        writer: &mut RecordWriter<'_>,
+        layouts: &Layouts,
+        wants: impl Fn(Slot) -> bool,
+    ) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let catalogue = &self.shared.catalogue;
+        self.each_value(&wants, &mut errors, &mut |slot, field, value| {
+            value.with_cell(|cell| writer.set(slot, catalogue.field(field).bytes_max, &cell));
+        });
+        for (slot, field, lost) in self.impaired() {
+            if wants(slot) {
+                self.mark(writer, slot, field, lost);
+            }
+        }
+        for (name, slot) in layouts.appended(self.family()) {
+            if wants(slot)
+                && let Some(text) = self.open_value(name)
+            {
+                writer.set(slot, STRING_LEN_MAX, &Cell::Present(Value::Str(&text)));
+            }
+        }
+        errors
+    }
+
+    /// The text of a name below an open prefix, if the event has it.
+    pub fn open_value(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        let root = match &self.content {
+            Content::Windows { windows, root, .. } => {
+                let data = name
+                    .strip_prefix("winlog.event_data.")
+                    .or_else(|| name.strip_prefix("winlog.user_data.").filter(|_| windows.is_user_data));
+                if let Some(data) = data {
+                    return windows.data(data).map(std::borrow::Cow::Borrowed);
+                }
+                root
+            }
+            Content::Ecs { root } => root,
+        };
+        let node = root.at(name).or_else(|| name.strip_prefix("raw.").and_then(|name| root.at(name)))?;
+        ecs::raw_text(node)
+    }
+
+    /// Calls `on` with every wanted field of the catalogue that has a value.
+    fn each_value(
+        &self,
+        wants: &dyn Fn(Slot) -> bool,
+        errors: &mut Vec<FieldError>,
+        on: &mut dyn FnMut(Slot, FieldId, FieldValue<'_>),
+    ) {
+        let catalogue = &*self.shared.catalogue;
+        let mut filled = Slots([0; SLOT_WORDS]);
+        let mut reported = Slots([0; SLOT_WORDS]);
+        let root = match &self.content {
+            Content::Ecs { root } => root,
+            Content::Windows { windows, mapping, root } => {
+                let (rows, constants) = &self.shared.mappings[usize::from(mapping.index)];
+                for (row, slot) in mapping.rows.iter().zip(rows) {
+                    if filled.has(*slot) || !wants(*slot) {
+                        continue;
+                    }
+                    let joined;
+                    let raw = match &row.raw {
+                        Raw::Header(header) => windows.header(*header),
+                        Raw::Data(name) => windows.data(name),
+                        Raw::Joined(first, second) => {
+                            joined = join(windows.data(first), windows.data(second));
+                            joined.as_deref()
+                        }
+                    };
+                    let Some(raw) = raw else { continue };
+                    match row.conversion.apply(raw) {
+                        Ok(Some(value)) => {
+                            filled.set(*slot);
+                            on(*slot, row.field, FieldValue::Plain(value));
+                        }
+                        Ok(None) => {}
+                        Err(_) if reported.has(*slot) => {}
+                        Err(_) => {
+                            reported.set(*slot);
+                            errors.push(misfit(catalogue.field(row.field), raw));
+                        }
+                    }
+                }
+                for ((field, constant), slot) in mapping.constants.iter().zip(constants) {
+                    if !filled.has(*slot) && wants(*slot) {
+                        filled.set(*slot);
+                        on(
+                            *slot,
+                            *field,
+                            FieldValue::Plain(match constant {
+                                Constant::Str(text) => Converted::Str(text.into()),
+                                Constant::Enum(index) => Converted::Enum(Some(*index)),
+                            }),
+                        );
+                    }
+                }
+                // A forwarder may know more than the event; most shapes have no such names.
+                if !ecs::is_ecs(root) {
+                    return;
+                }
+                root
+            }
+        };
+        let Some(fields) = self.shared.families.get(usize::from(self.family().0)) else { return };
+        for (slot, id) in fields {
+            if filled.has(*slot) || !wants(*slot) {
+                continue;
+            }
+            let field = catalogue.field(*id);
+            match ecs::value(catalogue, root, self.os, field) {
+                Ok(Some(value)) => on(*slot, *id, value),
+                Ok(None) => {}
+                Err(Misfit) => {
+                    let found = root.at(&field.name).map(|node| node.to_value().to_string()).unwrap_or_default();
+                    errors.push(misfit(field, &found));
+                }
+            }
+        }
+    }
+
+    /// Fields that `trapline.lost` (true) and `trapline.truncated` (false) name.
+    fn impaired(&self) -> Vec<(Slot, FieldId, bool)> {
+        let Content::Ecs { root } = &self.content else { return Vec::new() };
+        let mut found = Vec::new();
+        for (list, lost) in [("trapline.lost", true), ("trapline.truncated", false)] {
+            let Some(Node::Array(names)) = root.at(list) else { continue };
+            for name in names.iter().filter_map(Node::as_str) {
+                if let Some(id) = self.shared.catalogue.field_id(name)
+                    && let Some(slot) = self.shared.catalogue.slot(self.family(), id)
+                {
+                    found.push((Slot(slot), id, lost));
+                }
+            }
+        }
+        found
+    }
+
+    fn mark(&self, writer: &mut RecordWriter<'_>, slot: Slot, field: FieldId, lost: bool) {
+        let field = self.shared.catalogue.field(field);
+        let Content::Ecs { root } = &self.content else { return };
+        match ecs::value(&self.shared.catalogue, root, self.os, field) {
+            Ok(Some(value)) if !lost => value.with_cell(|cell| {
+                let cell = match cell {
+                    Cell::Present(value @ (Value::Str(_) | Value::List(_) | Value::Records(_))) => {
+                        Cell::Truncated(value)
+                    }
+                    other => other,
+                };
+                writer.set(slot, field.bytes_max, &cell);
+            }),
+            _ => writer.set(slot, 0, &Cell::Lost),
+        }
+    }
+
+    /// The whole event as nested ECS, raw names under `winlog.event_data` and the like.
+    pub fn to_ecs(&self) -> Map<String, Json> {
+        let mut out = Map::new();
+        match &self.content {
+            Content::Ecs { root } if ecs::is_ecs(root) => nest(&mut out, root),
+            Content::Ecs { root } => {
+                out.insert("raw".to_owned(), root.to_value());
+            }
+            Content::Windows { windows, root, .. } => {
+                if ecs::is_ecs(root) {
+                    nest(&mut out, root);
+                }
+                let data: Map<String, Json> =
+                    windows.entries().map(|(name, text)| (name.to_owned(), Json::from(text))).collect();
+                if !data.is_empty() {
+                    let place = if windows.is_user_data { "winlog.user_data" } else { "winlog.event_data" };
+                    put(&mut out, place, Json::Object(data));
+                }
+            }
+        }
+        let catalogue = &self.shared.catalogue;
+        self.each_value(&|_| true, &mut Vec::new(), &mut |_, id, value| {
+            let field = catalogue.field(id);
+            if let Some(value) = to_json(catalogue, field, &value) {
+                put(&mut out, &field.name, value);
+            }
+        });
+        if let Some(time) = rfc3339(self.time_ns).filter(|_| self.time_ns != 0) {
+            out.insert("@timestamp".to_owned(), Json::from(time));
+        }
+        out
+    }
+}
+
+/// A set of slots.
+struct Slots([u64; SLOT_WORDS]);
+
+impl Slots {
+    fn has(&self, slot: Slot) -> bool {
+        self.0.get(usize::from(slot.0) / 64).is_none_or(|word| word >> (slot.0 % 64) & 1 == 1)
+    }
+
+    fn set(&mut self, slot: Slot) {
+        if let Some(word) = self.0.get_mut(usize::from(slot.0) / 64) {
+            *word |= 1 << (slot.0 % 64);
+        }
+    }
+}
+
+/// Two entries with a backslash between; nothing unless the first has a value.
+fn join(first: Option<&str>, second: Option<&str>) -> Option<String> {
+    let has_value = |text: &&str| !matches!(*text, "" | "-");
+    let first = first.filter(has_value)?;
+    Some(second.filter(has_value).map_or_else(|| first.to_owned(), |second| format!("{first}\\{second}")))
+}
+
+fn misfit(field: &Field, found: &str) -> FieldError {
+    let cut = found.floor_char_boundary(FOUND_TEXT_MAX);
+    FieldError { field: field.name.clone(), expected: type_name(field.ty), found: found[..cut].to_owned() }
+}
+
+fn type_name(ty: FieldType) -> &'static str {
+    let (scalar, list) = match ty {
+        FieldType::Records(_) => return "a list of records",
+        FieldType::Scalar(scalar) => (scalar, false),
+        FieldType::List(scalar) => (scalar, true),
+    };
+    match (scalar, list) {
+        (Scalar::Bool, false) => "true or false",
+        (Scalar::Bool, true) => "a list of true or false",
+        (Scalar::Int, false) => "a whole number",
+        (Scalar::Int, true) => "a list of whole numbers",
+        (Scalar::Decimal, false) => "a number",
+        (Scalar::Decimal, true) => "a list of numbers",
+        (Scalar::Str | Scalar::Path, false) => "one text",
+        (Scalar::Str | Scalar::Path, true) => "a list of texts",
+        (Scalar::Bytes, false) => "hexadecimal digits",
+        (Scalar::Bytes, true) => "a list of hexadecimal digits",
+        (Scalar::Ip, false) => "an IP address",
+        (Scalar::Ip, true) => "a list of IP addresses",
+        (Scalar::Time, false) => "a time",
+        (Scalar::Time, true) => "a list of times",
+        (Scalar::Duration, false) => "nanoseconds",
+        (Scalar::Duration, true) => "a list of nanoseconds",
+        (Scalar::Enum(_), false) => "a word of its enumeration",
+        (Scalar::Enum(_), true) => "a list of words of its enumeration",
+    }
+}
+
+/// Copies an object, with dotted keys nested.
+fn nest(out: &mut Map<String, Json>, node: &Node<'_>) {
+    for (key, value) in node.members().into_iter().flatten() {
+        match value {
+            Node::Object(_) => {
+                let mut inner = Map::new();
+                nest(&mut inner, value);
+                merge(out, key, inner);
+            }
+            _ => put(out, key, value.to_value()),
+        }
+    }
+}
+
+/// Adds the members of an object below a dotted key.
+fn merge(out: &mut Map<String, Json>, key: &str, inner: Map<String, Json>) {
+    if inner.is_empty() {
+        put(out, key, Json::Object(inner));
+        return;
+    }
+    for (name, value) in inner {
+        match value {
+            Json::Object(deeper) if !deeper.is_empty() => merge(out, &format!("{key}.{name}"), deeper),
+            value => put(out, &format!("{key}.{name}"), value),
+        }
+    }
+}
+
+/// Puts a value at a dotted path. Where a value already stands in the way of an object, it stays.
+fn put(out: &mut Map<String, Json>, path: &str, value: Json) {
+    let mut at = out;
+    let mut rest = path;
+    while let Some((head, tail)) = rest.split_once('.') {
+        let next = at.entry(head).or_insert_with(|| Json::Object(Map::new()));
+        let Json::Object(next) = next else { return };
+        at = next;
+        rest = tail;
+    }
+    at.insert(rest.to_owned(), value);
+}
+
+fn to_json(catalogue: &Catalogue, field: &Field, value: &FieldValue<'_>) -> Option<Json> {
+    match value {
+        FieldValue::Plain(value) => converted_to_json(catalogue, field.ty, value),
+        FieldValue::Records(records) | FieldValue::CutRecords(records) => {
+            let FieldType::Records(element) = field.ty else { return None };
+            let element = catalogue.elements.get(usize::from(element.0))?;
+            let record = |members: &Vec<Option<Converted<'_>>>| {
+                let mut out = Map::new();
+                for (member, value) in element.members.iter().zip(members) {
+                    let value = value.as_ref().and_then(|value| converted_to_json(catalogue, member.ty, value));
+                    if let Some(value) = value {
+                        put(&mut out, &member.name, value);
+                    }
+                }
+                Json::Object(out)
+            };
+            Some(Json::Array(records.iter().map(record).collect()))
+        }
+    }
+}
+
+fn converted_to_json(catalogue: &Catalogue, ty: FieldType, value: &Converted<'_>) -> Option<Json> {
+    let scalar = match ty {
+        FieldType::Scalar(scalar) | FieldType::List(scalar) => scalar,
+        FieldType::Records(_) => return None,
+    };
+    Some(match value {
+        Converted::Bool(value) => Json::from(*value),
+        Converted::Int(value) if scalar == Scalar::Decimal => Json::from(*value as f64 / 1e6),
+        Converted::Int(value) => Json::from(*value),
+        Converted::Str(text) => Json::from(text.as_ref()),
+        Converted::Bytes(bytes) => Json::from(bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            write!(text, "{byte:02x}").unwrap_or_default();
+            text
+        })),
+        Converted::Ip(ip) => Json::from(ip.to_string()),
+        Converted::Time(time) => Json::from(rfc3339(*time)?),
+        Converted::Enum(variant) => {
+            let Scalar::Enum(id) = scalar else { return None };
+            let variants = &catalogue.enums.get(usize::from(id.0))?.variants;
+            Json::from(variants.get(usize::try_from((*variant)?).ok()?)?.as_str())
+        }
+        Converted::List(items) | Converted::CutList(items) => {
+            let scalar = FieldType::Scalar(scalar);
+            Json::Array(items.iter().filter_map(|item| converted_to_json(catalogue, scalar, item)).collect())
+        }
+    })
+}
+
+fn rfc3339(time_ns: i64) -> Option<String> {
+    jiff::Timestamp::from_nanosecond(i128::from(time_ns)).ok().map(|time| time.to_string())
+}

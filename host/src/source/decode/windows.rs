@@ -1,0 +1,396 @@
+//! Windows events in the shapes that forwarders and tools give them, brought into one: a header, and named data.
+//!
+//! | shape | told by | written by |
+//! |---|---|---|
+//! | nested | `Event.System` | evtx_dump and relatives, EVTX itself |
+//! | winlog | `winlog.event_id`, nested or dotted | winlogbeat, Elastic agent |
+//! | flat | `EventID` beside `Channel` or a provider | NXLog and exporters like it |
+//!
+//! Every entry of EventData or UserData keeps its text as written, under its name without blanks. Entries without a
+//! name are `param1`, `param2` ..., and all together, a line each, `Data`; a name that occurs again is joined the same
+//! way. Null is absent. What the text means is the taxonomy's business.
+
+use std::borrow::Cow;
+
+use trapline_programs::catalogue::taxonomy::Header;
+
+use super::value::{text, time_ns};
+use crate::source::json::Node;
+
+/// Depth to which UserData is searched for elements with text.
+const USER_DATA_DEPTH_MAX: usize = 8;
+/// The most entries kept of one event.
+const ENTRIES_MAX: usize = 4096;
+
+/// A Windows event, whatever shape it had.
+#[derive(Debug, Default)]
+pub(super) struct WindowsEvent<'n> {
+    header: Vec<(Header, Cow<'n, str>)>,
+    data: Vec<(Cow<'n, str>, Cow<'n, str>)>,
+    /// The data comes from UserData.
+    pub(super) is_user_data: bool,
+    /// When the log says it was written.
+    pub(super) time_ns: Option<i64>,
+}
+
+impl<'n> WindowsEvent<'n> {
+    /// Reads an event, if it is one of Windows.
+    pub(super) fn read(root: &'n Node<'_>) -> Option<Self> {
+        let mut event = Self::default();
+        if let Some(inner) = root.get("Event").or(Some(root)).filter(|inner| inner.get("System").is_some()) {
+            event.read_nested(inner, inner.get("System")?);
+        } else if root.at("winlog.event_id").is_some() {
+            event.read_winlog(root);
+        } else if is_flat(root) {
+            event.read_flat(root);
+        } else {
+            return None;
+        }
+        event.join_unnamed();
+        Some(event)
+    }
+
+    /// The text of a header field.
+    pub(super) fn header(&self, header: Header) -> Option<&str> {
+        self.header.iter().find(|(known, _)| *known == header).map(|(_, text)| text.as_ref())
+    }
+
+    /// The text of an entry of the data.
+    pub(super) fn data(&self, name: &str) -> Option<&str> {
+        self.data.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_ref())
+    }
+
+    /// All entries, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.data.iter().map(|(name, text)| (name.as_ref(), text.as_ref()))
+    }
+
+    /// The event id; 0 if it is not a number.
+    pub(super) fn event_id(&self) -> u32 {
+        self.header(Header::EventId).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    fn put_header(&mut self, header: Header, node: Option<&'n Node<'_>>) {
+        let Some(node) = node else { return };
+        let text = match (header, node) {
+            // A mask: some write it as a signed number.
+            (Header::Keywords, Node::Int(mask)) => Some(Cow::Owned(format!("{:#x}", mask.cast_unsigned()))),
+            (Header::Keywords, Node::UInt(mask)) => Some(Cow::Owned(format!("{mask:#x}"))),
+            (Header::Keywords, Node::Array(_)) => joined(node),
+            _ => content(node),
+        };
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.header.push((header, text));
+        }
+    }
+
+    fn put_data(&mut self, name: Cow<'n, str>, text: Cow<'n, str>) {
+        if self.data.len() >= ENTRIES_MAX {
+            return;
+        }
+        let name = if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { name };
+        self.data.push((name, text));
+    }
+
+    /// `Event.System`, `Event.EventData`, `Event.UserData`.
+    fn read_nested(&mut self, event: &'n Node<'_>, system: &'n Node<'_>) {
+        let attribute = |element: &str, name: &str| attribute(system, element, name);
+        self.put_header(Header::Provider, attribute("Provider", "Name"));
+        self.put_header(Header::ProviderGuid, attribute("Provider", "Guid"));
+        for (header, name) in [
+            (Header::EventId, "EventID"),
+            (Header::Version, "Version"),
+            (Header::Level, "Level"),
+            (Header::Task, "Task"),
+            (Header::Opcode, "Opcode"),
+            (Header::Keywords, "Keywords"),
+            (Header::EventRecordId, "EventRecordID"),
+            (Header::Channel, "Channel"),
+            (Header::Computer, "Computer"),
+        ] {
+            self.put_header(header, system.get(name));
+        }
+        self.put_header(Header::ActivityId, attribute("Correlation", "ActivityID"));
+        self.put_header(Header::ProcessId, attribute("Execution", "ProcessID"));
+        self.put_header(Header::ThreadId, attribute("Execution", "ThreadID"));
+        self.put_header(Header::UserId, attribute("Security", "UserID"));
+        self.put_header(Header::Message, event.get("RenderingInfo").and_then(|info| info.get("Message")));
+        self.time_ns = attribute("TimeCreated", "SystemTime").and_then(time_ns);
+        self.read_event_data(event.get("EventData"));
+        self.read_user_data(event.get("UserData"));
+    }
+
+    fn read_event_data(&mut self, data: Option<&'n Node<'_>>) {
+        for (name, value) in data.and_then(Node::members).into_iter().flatten() {
+            match name.as_ref() {
+                name if is_attributes(name) => {}
+                "Data" => self.read_data_elements(value),
+                _ => {
+                    if let Some(text) = content(value) {
+                        self.put_data(Cow::Borrowed(name), text);
+                    }
+                }
+            }
+        }
+        // Some write a list of elements in place of the object.
+        if let Some(Node::Array(_) | Node::Str(_)) = data
+            && let Some(data) = data
+        {
+            self.read_data_elements(data);
+        }
+    }
+
+    /// `Data`: one element or several, with a name as an attribute or without.
+    fn read_data_elements(&mut self, value: &'n Node<'_>) {
+        let elements = match value {
+            Node::Array(elements) => elements.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        for element in elements {
+            let name = ["#attributes", ""].iter().find_map(|holder| {
+                let holder = if holder.is_empty() { Some(element) } else { element.get(holder) };
+                holder.and_then(|holder| holder.get("Name").or_else(|| holder.get("@Name"))).and_then(Node::as_str)
+            });
+            let values = match element.get("#text") {
+                Some(Node::Array(values)) => values.as_slice(),
+                Some(single) => std::slice::from_ref(single),
+                None => std::slice::from_ref(element),
+            };
+            for text in values.iter().filter_map(content) {
+                self.put_data(Cow::Borrowed(name.unwrap_or_default()), text);
+            }
+        }
+    }
+
+    /// `UserData`: one element per provider, with elements below it.
+    fn read_user_data(&mut self, data: Option<&'n Node<'_>>) {
+        let Some(members) = data.and_then(Node::members) else { return };
+        self.is_user_data = true;
+        for (name, value) in members.iter().filter(|(name, _)| !is_attributes(name)) {
+            match value {
+                Node::Object(_) => self.read_elements(value, USER_DATA_DEPTH_MAX),
+                _ => {
+                    if let Some(text) = content(value) {
+                        self.put_data(Cow::Borrowed(name), text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_elements(&mut self, element: &'n Node<'_>, depth: usize) {
+        for (name, value) in element.members().into_iter().flatten() {
+            if is_attributes(name) {
+                continue;
+            }
+            match content(value) {
+                Some(text) => self.put_data(Cow::Borrowed(name), text),
+                None if depth > 0 => self.read_elements(value, depth - 1),
+                None => {}
+            }
+        }
+    }
+
+    /// `winlog.channel`, `winlog.event_data.*` and so on, nested or dotted.
+    fn read_winlog(&mut self, root: &'n Node<'_>) {
+        for (header, name) in [
+            (Header::Provider, "winlog.provider_name"),
+            (Header::ProviderGuid, "winlog.provider_guid"),
+            (Header::EventId, "winlog.event_id"),
+            (Header::Version, "winlog.version"),
+            (Header::Level, "winlog.level"),
+            (Header::Task, "winlog.task"),
+            (Header::Opcode, "winlog.opcode"),
+            (Header::Keywords, "winlog.keywords"),
+            (Header::EventRecordId, "winlog.record_id"),
+            (Header::ActivityId, "winlog.activity_id"),
+            (Header::ProcessId, "winlog.process.pid"),
+            (Header::ThreadId, "winlog.process.thread.id"),
+            (Header::Channel, "winlog.channel"),
+            (Header::Computer, "winlog.computer_name"),
+            (Header::UserId, "winlog.user.identifier"),
+            (Header::Message, "message"),
+        ] {
+            self.put_header(header, root.at(name));
+        }
+        self.time_ns = root.get("@timestamp").and_then(time_ns);
+        self.read_below(root, "winlog.event_data");
+        let before = self.data.len();
+        self.read_below(root, "winlog.user_data");
+        self.is_user_data = before == 0 && !self.data.is_empty();
+    }
+
+    /// The members below a dotted path, whatever part of it is nested.
+    fn read_below(&mut self, node: &'n Node<'_>, path: &str) {
+        for (key, value) in node.members().into_iter().flatten() {
+            if let Some(rest) = path.strip_prefix(key.as_ref()) {
+                match rest.strip_prefix('.') {
+                    Some(rest) => self.read_below(value, rest),
+                    None if rest.is_empty() => self.read_elements(value, USER_DATA_DEPTH_MAX),
+                    None => {}
+                }
+            } else if let Some(name) = key.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'))
+                && let Some(text) = content(value)
+            {
+                self.put_data(Cow::Borrowed(name), text);
+            }
+        }
+    }
+
+    /// Header and data side by side at the top.
+    fn read_flat(&mut self, root: &'n Node<'_>) {
+        let nxlog = root.get("SourceModuleType").is_some() || root.get("EventReceivedTime").is_some();
+        let mut event_type = None;
+        for (name, value) in root.members().into_iter().flatten() {
+            let header = flat_header(name, nxlog);
+            match (header, name.as_ref()) {
+                // The first of several names for the same; `Opcode` may stand beside `OpcodeValue`.
+                (Some(header), _) if self.header(header).is_none() => self.put_header(header, Some(value)),
+                (Some(_), _) => {}
+                (None, name) if FLAT_ELSEWHERE.contains(&name) || (nxlog && NXLOG_ELSEWHERE.contains(&name)) => {}
+                (None, "EventData") => self.read_event_data(Some(value)),
+                (None, "UserData") => self.read_user_data(Some(value)),
+                // NXLog keeps a severity here, over what the event itself has under this name.
+                (None, "EventType") if value.as_str().is_some_and(|word| NXLOG_EVENT_TYPES.contains(&word)) => {}
+                (None, _) => {
+                    if name == "EventType" {
+                        event_type = value.as_str();
+                    }
+                    if let Some(text) = content(value) {
+                        self.put_data(Cow::Borrowed(name), text);
+                    }
+                }
+            }
+        }
+        if event_type.is_none()
+            && let Some(Node::Str(message)) = root.get("Message")
+            && let Some(text) = message.lines().find_map(|line| line.trim().strip_prefix("EventType: "))
+        {
+            self.put_data(Cow::Borrowed("EventType"), Cow::Borrowed(text));
+        }
+        let zoneless_last = ["TimeCreated", "@timestamp", "SystemTime", "EventTime"];
+        self.time_ns = zoneless_last.iter().find_map(|name| root.get(name).and_then(time_ns));
+    }
+
+    /// Gives entries without a name theirs, and joins those of the same name.
+    fn join_unnamed(&mut self) {
+        if self.data.iter().any(|(name, _)| name.is_empty()) {
+            let unnamed = |(name, _): &&(Cow<'n, str>, Cow<'n, str>)| name.is_empty();
+            let texts: Vec<&str> = self.data.iter().filter(unnamed).map(|(_, text)| text.as_ref()).collect();
+            let all = texts.join("\n");
+            let mut number = 0usize;
+            for (name, _) in self.data.iter_mut().filter(|(name, _)| name.is_empty()) {
+                number += 1;
+                *name = Cow::Owned(format!("param{number}"));
+            }
+            self.data.push((Cow::Borrowed("Data"), Cow::Owned(all)));
+        }
+        let mut at = 1;
+        while at < self.data.len() {
+            let first = self.data.iter().take(at).position(|(name, _)| *name == self.data[at].0);
+            match first {
+                Some(first) => {
+                    let (_, text) = self.data.remove(at);
+                    let kept = self.data[first].1.to_mut();
+                    kept.push('\n');
+                    kept.push_str(&text);
+                }
+                None => at += 1,
+            }
+        }
+    }
+}
+
+/// Names at the top of flat events that belong to the header.
+fn flat_header(name: &str, nxlog: bool) -> Option<Header> {
+    Some(match name {
+        "EventID" | "EventId" | "event_id" => Header::EventId,
+        "Channel" | "channel" | "LogName" => Header::Channel,
+        "SourceName" | "ProviderName" | "Provider_Name" | "Provider" => Header::Provider,
+        "ProviderGuid" | "Provider_Guid" => Header::ProviderGuid,
+        "Hostname" | "Computer" | "ComputerName" | "MachineName" => Header::Computer,
+        "Level" => Header::Level,
+        "Keywords" => Header::Keywords,
+        "Task" => Header::Task,
+        "OpcodeValue" | "Opcode" => Header::Opcode,
+        "RecordNumber" | "EventRecordID" | "RecordId" => Header::EventRecordId,
+        "Version" => Header::Version,
+        "ActivityID" => Header::ActivityId,
+        "ExecutionProcessID" => Header::ProcessId,
+        "ThreadID" if nxlog => Header::ThreadId,
+        "UserID" if nxlog => Header::UserId,
+        "Message" => Header::Message,
+        _ => return None,
+    })
+}
+
+/// Names at the top of flat events that are the forwarder's, or are read elsewhere.
+const FLAT_ELSEWHERE: [&str; 11] = [
+    "@timestamp",
+    "@version",
+    "EventTime",
+    "TimeCreated",
+    "SystemTime",
+    "tags",
+    "host",
+    "port",
+    "EventReceivedTime",
+    "SourceModuleName",
+    "SourceModuleType",
+];
+const NXLOG_ELSEWHERE: [&str; 4] = ["Severity", "SeverityValue", "EventTypeOrignal", "ERROR_EVT_UNRESOLVED"];
+const NXLOG_EVENT_TYPES: [&str; 8] =
+    ["INFO", "WARNING", "ERROR", "CRITICAL", "DEBUG", "VERBOSE", "AUDIT_SUCCESS", "AUDIT_FAILURE"];
+
+fn is_flat(root: &Node<'_>) -> bool {
+    let Some(members) = root.members() else { return false };
+    let has = |wanted: Header| members.iter().any(|(name, _)| flat_header(name, false) == Some(wanted));
+    has(Header::EventId) && (has(Header::Channel) || has(Header::Provider))
+}
+
+fn is_attributes(name: &str) -> bool {
+    name == "#attributes" || name == "#text" || name.starts_with('@') || name.ends_with("_attributes")
+}
+
+/// An attribute of an element: below `#attributes`, as `@Name`, plain, or in a sibling `Element_attributes`.
+fn attribute<'n, 'a>(parent: &'n Node<'a>, element: &str, name: &str) -> Option<&'n Node<'a>> {
+    let holder = parent.get(element);
+    let in_holder = holder.and_then(|holder| {
+        let attributes = holder.get("#attributes").unwrap_or(holder);
+        attributes.get(name).or_else(|| {
+            let members = attributes.members()?;
+            members.iter().find(|(key, _)| key.strip_prefix('@') == Some(name)).map(|(_, value)| value)
+        })
+    });
+    in_holder.or_else(|| {
+        let members = parent.members()?;
+        let (_, attributes) = members.iter().find(|(key, _)| key.strip_suffix("_attributes") == Some(element))?;
+        attributes.get(name)
+    })
+}
+
+/// The text of an element: a scalar, `#text` beside attributes, or several of these, a line each.
+fn content<'n>(node: &'n Node<'_>) -> Option<Cow<'n, str>> {
+    match node {
+        Node::Array(_) => joined(node),
+        Node::Object(_) => node.get("#text").and_then(|inner| match inner {
+            Node::Object(_) => None,
+            Node::Array(_) => joined(inner),
+            scalar => text(scalar),
+        }),
+        scalar => text(scalar),
+    }
+}
+
+fn joined<'n>(node: &'n Node<'_>) -> Option<Cow<'n, str>> {
+    let Node::Array(items) = node else { return None };
+    let text_of = |item: &'n Node<'_>| text(item).or_else(|| item.get("#text").and_then(text));
+    match items.as_slice() {
+        [] => None,
+        [single] => text_of(single),
+        _ => {
+            let texts: Vec<Cow<'n, str>> = items.iter().filter_map(text_of).collect();
+            Some(Cow::Owned(texts.join("\n")))
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Event input: files in, events out. Every piece of bad input is counted, located, and costs only itself.
+
+mod evtx;
+mod support;
