@@ -56,7 +56,7 @@ fn compiled_rules_agree_with_their_definition() {
     }
 }
 
-/// As many as one likes: `TRAPLINE_PAIRS=1000000 cargo test --test differential -- --ignored`.
+/// As many as one likes: `TRAPLINE_PAIRS=1000000 cargo test --test compiler -- --ignored`.
 #[test]
 #[ignore = "takes as long as it is told to"]
 fn many_more() {

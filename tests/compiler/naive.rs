@@ -72,11 +72,15 @@ fn eval(expr: &Expr, event: &Event, element: Option<ElementOf<'_>>, favour: Opti
 }
 
 fn kleene_and(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    values.fold(Some(true), |all, value| match (all, value) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    })
+    let mut all = Some(true);
+    for value in values {
+        match value {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => all = None,
+        }
+    }
+    all
 }
 
 fn kleene_or(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
