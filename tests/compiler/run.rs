@@ -44,7 +44,7 @@ impl Compiled {
             let asm = || codegen::print(object);
             let options = LinkOptions { fuel_limit: FUEL };
             let linked = domain.link(object, &options).map_err(|error| format!("{error}\n{}", asm()))?;
-            let verified = load_and_verify(linked.program.clone(), &RULE_HELPERS)
+            let verified = load_and_verify(linked.program().clone(), &RULE_HELPERS)
                 .map_err(|error| format!("{error}\n{}", asm()))?;
             let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc)))
                 .map_err(|error| format!("{error}\n{}", asm()))?;
@@ -71,7 +71,7 @@ impl Compiled {
     /// The verdict on an event; a family without a program never matches.
     pub(crate) fn run(&mut self, event: &Event) -> Result<Verdict, String> {
         let Some(Ready { linked, code, worst_fuel }) =
-            self.programs.iter().find(|ready| ready.linked.rule.family == event.family)
+            self.programs.iter().find(|ready| ready.linked.rule().family == event.family)
         else {
             return Ok(Verdict::NoMatch);
         };
@@ -84,7 +84,7 @@ impl Compiled {
         let mut bits = vec![0u8; table.predicate_count().div_ceil(4)];
         let mut masks = vec![0u8; table.mask_count() * MASK_LEN as usize];
         self.scratch.begin_event();
-        for predicate in &linked.rule.predicates {
+        for predicate in &linked.rule().predicates {
             let matcher = table.matcher(predicate.number).ok_or("a predicate without a matcher")?;
             match predicate.number {
                 Interned::Bits(id) => {
