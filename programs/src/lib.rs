@@ -6,5 +6,6 @@ pub mod codegen;
 pub mod compile;
 pub mod diagnostic;
 pub mod hir;
+pub mod lang;
 pub mod mir;
 pub mod stock;

@@ -8,12 +8,16 @@
 //! are unknown too, and the verdict is *not evaluable* when the condition is not true but becomes true if each
 //! occurrence of a lost leaf takes its favourable value, and no exception is definitely true.
 
+mod lower;
+
 use std::sync::Arc;
 
 use trapline_vm::predicate::{Cmp, FieldRef, Predicate, StrOp};
 use trapline_vm::record::{ClassId, OsSet};
 
 use crate::diagnostic::{Source, Span};
+
+pub use lower::lower;
 
 /// A rule, ready to be compiled.
 #[derive(Clone, Debug)]
