@@ -17,7 +17,14 @@ pub(crate) fn nearest_few<'a>(name: &str, candidates: impl IntoIterator<Item = &
         .collect();
     scored.sort_unstable();
     scored.dedup();
-    scored.into_iter().take(count).map(|(_, candidate)| candidate).collect()
+    // Only what is as near as the nearest.
+    let best = scored.first().map_or(0, |(distance, _)| *distance);
+    scored
+        .into_iter()
+        .take_while(|(distance, _)| *distance == best)
+        .take(count)
+        .map(|(_, candidate)| candidate)
+        .collect()
 }
 
 /// Edit distance with swaps of neighbours, None above `limit`.

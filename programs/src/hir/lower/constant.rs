@@ -343,7 +343,7 @@ impl Cx<'_, '_> {
                 (Err(message), _) => invalid(message, "bytes are written as hex digits, two a byte"),
             },
             (Scalar::Enum(id), Const::Str(text)) => {
-                let Some(enumeration) = self.file.catalogue.enums.get(usize::from(id.0)) else { return None };
+                let enumeration = self.file.catalogue.enums.get(usize::from(id.0))?;
                 if let Some(index) = enumeration.variants.iter().position(|variant| *variant == text.text) {
                     return Some(Literal::Enum(u32::try_from(index).ok()));
                 }

@@ -9,6 +9,7 @@ impl Parser<'_> {
     pub(super) fn items(&mut self) {
         while !self.at(SyntaxKind::Eof) {
             self.broken = false;
+            let before = self.at;
             match self.text() {
                 "rule" if self.nth(1) == SyntaxKind::Ident || self.nth(1) == SyntaxKind::LBrace => self.rule_item(),
                 "list" if self.nth(1) == SyntaxKind::Ident => self.list_item(),
@@ -31,6 +32,7 @@ impl Parser<'_> {
                     self.skip_to_item();
                 }
             }
+            self.ensure_progress(before);
         }
     }
 

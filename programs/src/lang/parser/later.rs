@@ -68,6 +68,7 @@ impl Parser<'_> {
             self.bump();
             while !matches!(self.peek(), SyntaxKind::RBrace | SyntaxKind::Eof) && !self.at_item() {
                 self.broken = false;
+                let before = self.at;
                 match self.text() {
                     "unless" => self.unless_clause(),
                     "disable" => self.bump(),
@@ -89,6 +90,7 @@ impl Parser<'_> {
                 if self.broken {
                     self.skip_to_clause();
                 }
+                self.ensure_progress(before);
             }
             self.broken = false;
             self.close(SyntaxKind::RBrace, &open);
@@ -196,7 +198,9 @@ impl Parser<'_> {
     /// `count >= 20 and distinct(user.name) >= 5 by source.ip within 5m`
     pub(super) fn count_clause(&mut self) {
         self.start(SyntaxKind::LaterClause);
+        self.opening = self.at;
         self.expr();
+        self.opening = usize::MAX;
         self.modifiers();
         self.finish();
     }

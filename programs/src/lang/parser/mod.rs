@@ -73,6 +73,8 @@ struct Parser<'a> {
     /// Set by an error, cleared at the next clause, entry or item: until then, skipping is silent.
     broken: bool,
     depth: u32,
+    /// Where the current clause began: `count` there is no sign of a new one.
+    opening: usize,
 }
 
 /// Parses a whole file.
@@ -91,6 +93,7 @@ pub(super) fn parse_file(source: &Arc<Source>) -> (GreenNode, Vec<Diagnostic>) {
         unreported: 0,
         broken: false,
         depth: 0,
+        opening: usize::MAX,
     };
     parser.builder.start_node(Language::kind_to_raw(SyntaxKind::File));
     parser.items();
@@ -352,10 +355,21 @@ impl Parser<'_> {
     /// Whether a clause or header entry begins here, at the beginning of a line.
     fn at_clause(&self) -> bool {
         self.at(SyntaxKind::Ident)
+            && self.at != self.opening
             && self.nth_on_new_line(0)
             // `source.ip` goes on with a condition; `source` alone begins an entry.
             && (CLAUSE_WORDS.contains(&self.text()) && self.nth(1) != SyntaxKind::Dot
                 || self.nth(1) == SyntaxKind::Colon)
+    }
+
+    /// Takes one token as skipped if nothing was taken since `before`: every loop goes on.
+    fn ensure_progress(&mut self, before: usize) {
+        if self.at == before && !self.at(SyntaxKind::Eof) {
+            self.expected("something else");
+            self.start(SyntaxKind::Skipped);
+            self.bump_unchecked();
+            self.finish();
+        }
     }
 
     /// Skips to the next place where parsing can go on: a closing brace that is not ours to skip, a clause, or an item.

@@ -34,10 +34,12 @@ impl Parser<'_> {
                 break;
             }
             self.broken = false;
+            let before = self.at;
             self.clause();
             if self.broken {
                 self.skip_to_clause();
             }
+            self.ensure_progress(before);
         }
     }
 

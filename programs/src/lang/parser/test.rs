@@ -15,10 +15,12 @@ impl Parser<'_> {
             self.bump();
             while !matches!(self.peek(), SyntaxKind::RBrace | SyntaxKind::Eof) && !self.at_item() {
                 self.broken = false;
+                let before = self.at;
                 self.test_entry();
                 if self.broken {
                     self.skip_test_entry();
                 }
+                self.ensure_progress(before);
             }
             self.broken = false;
             self.close(SyntaxKind::RBrace, &open);

@@ -1,10 +1,14 @@
-//! What we tell an author about a rule: a value with code, spans and help. Rendering is separate.
+//! What we tell an author about a rule: a value with code, spans and help. [`render`] makes text of it, [`report`] data.
 //!
 //! A diagnostic is a *user mistake*, never a fault of a program at run time (a trap) nor of ours (an error type of
 //! the module). Everything is collected; nothing stops at the first.
 
+mod render;
+
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use render::{Place, Report, render, report};
 
 /// A file of rules, or other text that diagnostics point into.
 #[derive(Clone, Debug, PartialEq, Eq)]
