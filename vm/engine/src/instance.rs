@@ -391,6 +391,7 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
     use trapline_vm::predicate::{Predicate, Scope, StrOp, Test};
     use trapline_vm::program::Object;
     use trapline_vm::record::{Cell, FieldType, OsSet, Scalar, Value};
@@ -591,5 +592,69 @@ mod tests {
         assert!(instance.bits.iter().all(|byte| *byte == 0));
         assert!(instance.memory.contents(Region::Predicates).iter().all(|byte| *byte == 0));
         assert_eq!(verdicts(&run(&mut instance, "a.one", None, &[("name", text("x"))])), [(0, NoMatch)]);
+    }
+
+    fn cell() -> impl Strategy<Value = Option<(u8, String)>> {
+        proptest::option::of((0..4u8, "[abAB]{0,3}"))
+    }
+
+    fn tested() -> impl Strategy<Value = (usize, usize, String, bool)> {
+        (0..4usize, 0..3usize, "[abAB]{1,2}", any::<bool>())
+    }
+
+    const FIELDS: [&str; 4] = ["name", "s4", "s12", "raw.x"];
+
+    proptest! {
+        /// Evaluating by class, field and system is an optimisation: what programs see is what each predicate says on
+        /// its own, event after event.
+        #[test]
+        fn a_program_sees_what_its_predicate_says(
+            tests in proptest::collection::vec(tested(), 1..40),
+            events in proptest::collection::vec(proptest::collection::vec(cell(), 4..=4), 1..6),
+        ) {
+            let mut domain = Domain::new(catalogue());
+            let objects: Vec<Object> = tests
+                .iter()
+                .map(|(field, kind, literal, fold)| {
+                    let ops = [StrOp::Contains, StrOp::Equals, StrOp::StartsWith];
+                    let mut object = predicate_object("r", predicate(FIELDS[*field], ops[*kind], literal));
+                    if let Test::Str { fold: folds, .. } = &mut object.predicates[0].test {
+                        *folds = *fold;
+                    }
+                    if literal.len() == 1 && !fold {
+                        object.predicates[0].test = Test::Exists;
+                    }
+                    object
+                })
+                .collect();
+            let generation = generation(&mut domain, &objects);
+            let mut instance = Instance::new(generation.clone()).unwrap();
+            for event in &events {
+                let cells: Vec<(&str, Cell<'_>)> = FIELDS
+                    .iter()
+                    .zip(event)
+                    .map(|(name, cell)| (*name, match cell {
+                        None | Some((0, _)) => Cell::Absent,
+                        Some((1, _)) => Cell::Lost,
+                        Some((2, value)) => Cell::Truncated(Value::Str(value)),
+                        Some((_, value)) => Cell::Present(Value::Str(value)),
+                    }))
+                    .collect();
+                let event = run(&mut instance, "a.one", None, &cells);
+                let record = event.record().unwrap();
+                for (index, verdict) in verdicts(&event) {
+                    let number = generation.programs()[index as usize].rule().predicates[0].number;
+                    let mut scratch = Scratch::default();
+                    let alone = domain.predicates().matcher(number).unwrap().bits(&record, &mut scratch);
+                    let expected = match alone {
+                        None => NotEvaluable,
+                        Some(true) => Match,
+                        Some(false) => NoMatch,
+                    };
+                    prop_assert_eq!(verdict, expected);
+                    prop_assert_eq!(event.evidence(ProgramIndex(index)).count() == 1, expected == Match);
+                }
+            }
+        }
     }
 }
