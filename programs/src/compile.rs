@@ -3,12 +3,13 @@
 //! Pure: no clock, no IO, the same bytes every time.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use trapline_vm::program::Object;
 use trapline_vm::record::{Catalogue, ClassId, FamilyId};
 
 use crate::codegen::{self, CodegenError, Identity};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir;
 use crate::mir::{self, Decision, MirError};
 
@@ -19,6 +20,46 @@ pub struct CompiledRule {
     pub rule: hir::Rule,
     /// One object for each family whose events can matter to it.
     pub objects: Vec<Object>,
+}
+
+/// What came of some sources.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The rules without mistakes, in the order of the sources.
+    pub rules: Vec<CompiledRule>,
+    /// Everything there is to say, of all rules; a rule that is not among `rules` has an error here.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Compiles all rules of the sources, and reports every mistake.
+///
+/// ```
+/// use trapline_programs::{catalogue::catalogue, compile::compile, diagnostic::Source};
+///
+/// let text = r#"
+/// rule netcat {
+///   id: "5e5b6d3c-5e0b-4f6e-8a11-0d6a1f1d7c01"
+///   version: "1.0.0"
+///   title: "Netcat was started"
+///   severity: low
+///   on process.exec
+///   where process.name == "nc"
+/// }
+/// "#;
+/// let compiled = compile(&[Source::new("netcat.trap", text)], catalogue());
+/// assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
+/// assert_eq!(compiled.rules[0].objects[0].classes, ["process.exec"]);
+/// ```
+pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
+    let (rules, mut diagnostics) = hir::lower(sources, catalogue);
+    let mut compiled = Vec::with_capacity(rules.len());
+    for rule in rules {
+        match compile_rule(&rule, catalogue) {
+            Ok(objects) => compiled.push(CompiledRule { rule, objects }),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
+    }
+    Compiled { rules: compiled, diagnostics }
 }
 
 /// The families that a rule's classes belong to, in the order of their first class, with these classes.
