@@ -259,7 +259,8 @@ impl Generator<'_> {
     }
 
     fn part(&mut self) {
-        match self.rng.below(20) {
+        match self.rng.below(200) / 10 {
+            0 if self.rng.chance(10) => self.perhaps_written(),
             0..=5 => self.arithmetic(),
             6 => {
                 let register = self.number();
@@ -389,6 +390,12 @@ impl Generator<'_> {
         let offset = self.rng.below((64 - bytes - mask) as usize + 1) as i32;
         let access = self.access(address, offset).replace('B', size);
         self.line(format_args!("{access}\nmov r{address}, {mask}"));
+    }
+
+    /// Reads what only one path has written; refused, unless the branch is decided.
+    fn perhaps_written(&mut self) {
+        let (a, b, imm, label) = (self.number(), self.number(), self.imm(), self.new_label());
+        self.line(format_args!("jsgt r{a}, {imm}, l{label}\nstdw [r10-96], 1\nl{label}:\nldxdw r{b}, [r10-96]"));
     }
 
     fn saved_address(&mut self) {

@@ -1,15 +1,20 @@
 //! A naive machine: one instruction at a time, written from the text of RFC 9669.
 
-use trapline_vm::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Order, Rmw, Size, Width};
+use trapline_vm::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Order, Rmw, Role, Size, Width};
 use trapline_vm::memory::{FRAME_LEN, GuestAddr, Memory, Region};
 use trapline_vm::program::{Loaded, ProgramKind};
 use trapline_vm::trap::Trap;
+
+const POISON: u64 = 0xdead_beef_dead_beef;
 
 pub(crate) struct Machine<'p> {
     program: &'p Loaded,
     pub(crate) memory: &'p mut Memory,
     pub(crate) registers: [u64; 11],
     pub(crate) pc: u32,
+    /// Which registers hold something, and which bytes of the stack.
+    defined: [bool; 11],
+    written: Vec<bool>,
     /// Instructions run, and what helpers cost.
     pub(crate) fuel: u64,
 }
@@ -18,7 +23,7 @@ impl<'p> Machine<'p> {
     pub(crate) fn new(program: &'p Loaded, memory: &'p mut Memory) -> Self {
         let base = |region: Region| u64::from(region.base());
         // What is not defined at entry is poison, so that a program which uses it shows.
-        let mut registers = [0xdead_beef_dead_beef; 11];
+        let mut registers = [POISON; 11];
         match program.program().kind {
             ProgramKind::Raw { memory_len } => {
                 registers[1] = base(Region::Buffer);
@@ -32,7 +37,9 @@ impl<'p> Machine<'p> {
         }
         registers[10] = base(Region::Stack) + u64::from(FRAME_LEN);
         memory.contents_mut(Region::Stack).fill(0xa5);
-        Self { program, memory, registers, pc: 0, fuel: 0 }
+        let defined = registers.map(|register| register != POISON);
+        let written = vec![false; FRAME_LEN as usize];
+        Self { program, memory, registers, pc: 0, defined, written, fuel: 0 }
     }
 
     pub(crate) fn stack_word(&self, offset: u32) -> u64 {
@@ -55,8 +62,37 @@ impl<'p> Machine<'p> {
         Some(self.registers[usize::from(base)].wrapping_add(i64::from(instruction.offset) as u64))
     }
 
+    fn stack_bytes(&self, address: u64, size: Size) -> std::ops::Range<usize> {
+        let offset = address.wrapping_sub(u64::from(Region::Stack.base()));
+        let on_stack = offset < u64::from(FRAME_LEN);
+        if on_stack { offset as usize..offset as usize + size.bytes() as usize } else { 0..0 }
+    }
+
+    /// Registers that the instruction reads must hold something; those it writes do from now on.
+    fn use_registers(&mut self, instruction: &Decoded) {
+        let row = instruction.op.row();
+        let compares = matches!(instruction.kind(), Kind::Atomic(Rmw::Cmpxchg, ..));
+        let r0 = if compares || instruction.kind() == Kind::Exit { Role::Read } else { Role::Fixed(0) };
+        let uses = [(row.dst, instruction.dst), (row.src, instruction.src), (r0, 0)];
+        for (role, register) in uses {
+            let defined = self.defined[usize::from(register)];
+            assert!(defined || !matches!(role, Role::Read | Role::Update), "reads r{register}, which was not written");
+        }
+        for (role, register) in uses {
+            if matches!(role, Role::Write | Role::Update) {
+                self.defined[usize::from(register)] = true;
+            }
+        }
+        if instruction.kind() == Kind::CallHelper {
+            self.defined[0] = true;
+        }
+    }
+
     fn read(&mut self, address: u64, size: Size) -> Result<u64, Trap> {
         let at = self.memory.check(GuestAddr(address), size.bytes(), false)?;
+        for byte in self.stack_bytes(address, size) {
+            assert!(self.written[byte], "reads byte {byte} of the stack, which was not written");
+        }
         let mut word = [0; 8];
         let bytes = size.bytes() as usize;
         word[..bytes].copy_from_slice(&self.memory.bytes()[at..at + bytes]);
@@ -65,6 +101,9 @@ impl<'p> Machine<'p> {
 
     fn write(&mut self, address: u64, size: Size, value: u64) -> Result<(), Trap> {
         let at = self.memory.check(GuestAddr(address), size.bytes(), true)?;
+        for byte in self.stack_bytes(address, size) {
+            self.written[byte] = true;
+        }
         let bytes = size.bytes() as usize;
         self.memory.bytes_mut()[at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
         Ok(())
@@ -75,6 +114,7 @@ impl<'p> Machine<'p> {
         let instruction = self.instruction();
         let (dst, src) = (usize::from(instruction.dst), usize::from(instruction.src));
         let constant = instruction.imm as u64;
+        self.use_registers(&instruction);
         let mut next = self.pc + instruction.slots();
         self.fuel += 1;
         match instruction.kind() {
@@ -152,7 +192,8 @@ impl<'p> Machine<'p> {
                 let arguments: [u64; 5] = self.registers[1..6].try_into().unwrap();
                 self.fuel += helper.fuel(self.memory, &arguments)?;
                 self.registers[0] = helper.call(self.memory, &arguments)?;
-                self.registers[1..6].fill(0xdead_beef_dead_beef);
+                self.registers[1..6].fill(POISON);
+                self.defined[1..6].fill(false);
             }
             Kind::Exit => return Ok(Some(self.registers[0])),
             kind => panic!("{kind:?} is not accepted yet"),
