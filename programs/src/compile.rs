@@ -22,44 +22,34 @@ pub struct CompiledRule {
     pub objects: Vec<Object>,
 }
 
-/// What came of some sources.
+/// What became of some sources.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    /// The rules without mistakes, in the order of the sources.
+    /// The rules without mistakes, in order of the text.
     pub rules: Vec<CompiledRule>,
-    /// Everything there is to say, of all rules; a rule that is not among `rules` has an error here.
+    /// All there is to say, in order of the text.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Compiles all rules of the sources, and reports every mistake.
-///
-/// ```
-/// use trapline_programs::{catalogue::catalogue, compile::compile, diagnostic::Source};
-///
-/// let text = r#"
-/// rule netcat {
-///   id: "5e5b6d3c-5e0b-4f6e-8a11-0d6a1f1d7c01"
-///   version: "1.0.0"
-///   title: "Netcat was started"
-///   severity: low
-///   on process.exec
-///   where process.name == "nc"
-/// }
-/// "#;
-/// let compiled = compile(&[Source::new("netcat.trap", text)], catalogue());
-/// assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
-/// assert_eq!(compiled.rules[0].objects[0].classes, ["process.exec"]);
-/// ```
+/// Compiles all rules of the sources: those without mistakes, and every mistake of the others.
 pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
-    let (rules, mut diagnostics) = hir::lower(sources, catalogue);
-    let mut compiled = Vec::with_capacity(rules.len());
-    for rule in rules {
+    let (lowered, mut diagnostics) = hir::lower(sources, catalogue);
+    let mut rules = Vec::with_capacity(lowered.len());
+    let told = diagnostics.len();
+    for rule in lowered {
         match compile_rule(&rule, catalogue) {
-            Ok(objects) => compiled.push(CompiledRule { rule, objects }),
+            Ok(objects) => rules.push(CompiledRule { rule, objects }),
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
-    Compiled { rules: compiled, diagnostics }
+    if diagnostics.len() > told {
+        diagnostics.sort_by_key(|diagnostic| {
+            let span = diagnostic.labels.first().map(|label| &label.span);
+            let source = span.and_then(|span| sources.iter().position(|source| Arc::ptr_eq(source, &span.source)));
+            (source, span.map(|span| span.range.start))
+        });
+    }
+    Compiled { rules, diagnostics }
 }
 
 /// The families that a rule's classes belong to, in the order of their first class, with these classes.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use trapline_programs::hir::Severity;
+use sha2::{Digest as _, Sha256};
+use trapline_programs::hir::{self, Severity};
 
 /// Version of ECS that our field names follow.
 pub const ECS_VERSION: &str = "8.17.0";
@@ -167,6 +168,24 @@ impl Alert {
 }
 
 impl RuleInfo {
+    /// What alerts say of this rule.
+    pub fn new(rule: &hir::Rule, ruleset: String) -> Self {
+        let or_name = |text: &str| if text.is_empty() { rule.name.clone() } else { text.to_owned() };
+        let meta = &rule.meta;
+        Self {
+            id: or_name(&meta.id),
+            name: rule.name.clone(),
+            title: or_name(&meta.title),
+            version: meta.version.clone(),
+            ruleset,
+            description: meta.description.clone(),
+            severity: meta.severity,
+            attack: meta.attack.clone(),
+            references: meta.references.clone(),
+            digest: rule.digest,
+        }
+    }
+
     fn to_ecs(&self) -> Value {
         let mut rule = Map::new();
         rule.insert("id".into(), json!(self.id));
@@ -183,6 +202,16 @@ impl RuleInfo {
         }
         Value::Object(rule)
     }
+}
+
+/// The id of an alert: a digest of program, source and sequence number of the event.
+pub fn alert_id(program: &[u8; 32], source: &str, sequence: u64) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(program);
+    hasher.update((source.len() as u64).to_le_bytes());
+    hasher.update(source);
+    hasher.update(sequence.to_le_bytes());
+    hex(&hasher.finalize())
 }
 
 /// The object at `key`, made if there is none.
@@ -318,6 +347,16 @@ pub(crate) mod tests {
         assert_eq!(ecs["threat"]["technique"][0]["subtechnique"][0]["id"], "T1059.004");
         assert_eq!(ecs["threat"]["technique"][1]["id"], "T1105");
         assert_eq!(ecs["threat"]["tactic"][0]["id"], "TA0002");
+    }
+
+    #[test]
+    fn an_alert_has_one_id_per_program_source_and_event() {
+        let id = alert_id(&[1; 32], "a", 1);
+        assert_eq!(id, alert_id(&[1; 32], "a", 1));
+        assert_eq!(id.len(), 64);
+        for other in [alert_id(&[2; 32], "a", 1), alert_id(&[1; 32], "b", 1), alert_id(&[1; 32], "a", 2)] {
+            assert_ne!(id, other);
+        }
     }
 
     #[test]

@@ -10,6 +10,10 @@
 //! decodes the whole event once more when something matched. [`supply`] answers which rules the sources can serve.
 
 pub mod alert;
+pub mod load;
 pub mod message;
 pub mod summary;
 pub mod supply;
+pub mod synthetic;
+pub mod trial;
+pub mod worker;

@@ -59,8 +59,10 @@ fn with_cell(value: &TestValue, set: impl FnOnce(&Cell<'_>)) {
             set(&Cell::Present(Value::List(&cells)));
         }
         TestValue::Present(Literal::Records(elements)) => {
-            let rows: Vec<Vec<Cell<'_>>> =
-                elements.iter().map(|members| members.iter().map(|member| member.as_ref().map_or(Cell::Absent, cell)).collect()).collect();
+            let rows: Vec<Vec<Cell<'_>>> = elements
+                .iter()
+                .map(|members| members.iter().map(|member| member.as_ref().map_or(Cell::Absent, cell)).collect())
+                .collect();
             let rows: Vec<&[Cell<'_>]> = rows.iter().map(Vec::as_slice).collect();
             set(&Cell::Present(Value::Records(&rows)));
         }

@@ -82,6 +82,6 @@ impl Console {
 }
 
 /// Escapes each line and keeps the line breaks.
-pub fn escape_lines(text: &str) -> String {
+pub(super) fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }

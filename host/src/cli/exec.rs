@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use trapline_vm::interp;
+use trapline_vm::helper::RAW_HELPERS;
+use trapline_vm::interp::{self, Checked, Code, Predicted};
 use trapline_vm::isa::Instruction;
-use trapline_vm::memory::Memory;
-use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Program, ProgramKind};
+use trapline_vm::memory::{Memory, Region};
+use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Loaded, Program, ProgramKind};
+use trapline_vm::verifier;
 
 use super::{Console, Outcome, OutputError};
 use crate::sink::json;
@@ -143,18 +145,59 @@ fn case(line: &[u8], verify: bool) -> Result<Report, String> {
     let case: Case = serde_json::from_slice(line).map_err(|error| format!("not a case: {error}"))?;
     let raw = unhex(&case.raw).map_err(|error| format!("raw: {error}"))?;
     let mem = unhex(case.mem.as_deref().unwrap_or("")).map_err(|error| format!("mem: {error}"))?;
-    let memory = Memory::for_raw(&mem).map_err(|error| format!("mem: {error}"))?;
-    let rejected = |name: String, reason: String| Report {
-        name,
-        outcome: "rejected",
-        r0: None,
-        reason: Some(reason),
-        fuel: None,
+    let mut memory = Memory::for_raw(&mem).map_err(|error| format!("mem: {error}"))?;
+    let report = match code(&case.name, &raw, memory.len(Region::Buffer), verify) {
+        Err(reason) => Report { name: case.name, outcome: "rejected", r0: None, reason: Some(reason), fuel: None },
+        Ok(code) => {
+            let end = code.run(&mut memory);
+            let (outcome, r0, reason) = match end.result {
+                Ok(r0) => ("result", Some(format!("{r0:#x}")), None),
+                Err(stop) => ("trap", None, Some(format!("{}: {stop}", stop.trap.info().name))),
+            };
+            Report { name: case.name, outcome, r0, reason, fuel: Some(end.fuel_used) }
+        }
     };
-    let Some(code) = Instruction::from_section(&raw) else {
-        return Ok(rejected(case.name, format!("{} bytes of code are no whole number of instructions", raw.len())));
+    Ok(report)
+}
+
+/// A program that passed what was asked of it.
+enum Runnable {
+    Checked(Code<Checked>),
+    Proved(Code<Predicted>),
+}
+
+impl Runnable {
+    fn run(&self, memory: &mut Memory) -> interp::Outcome {
+        match self {
+            Self::Checked(code) => code.run(memory, FUEL_LIMIT_DEFAULT),
+            Self::Proved(code) => code.run(memory, FUEL_LIMIT_DEFAULT),
+        }
+    }
+}
+
+fn code(name: &str, raw: &[u8], memory_len: u32, prove: bool) -> Result<Runnable, String> {
+    let code = Instruction::from_section(raw)
+        .ok_or_else(|| format!("{} bytes of code are no whole number of instructions", raw.len()))?;
+    let program = Program {
+        name: name.to_owned(),
+        kind: ProgramKind::Raw { memory_len },
+        code,
+        lines: Vec::new(),
+        fuel_limit: FUEL_LIMIT_DEFAULT,
     };
-    todo!()
+    let loaded = Loaded::new(program, &RAW_HELPERS).map_err(|error| error.to_string())?;
+    if !prove {
+        return Ok(Runnable::Checked(Code::checked(&loaded)));
+    }
+    let verified = verifier::verify(loaded).map_err(|rejection| refusal(&rejection))?;
+    let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).map_err(|error| error.to_string())?;
+    Ok(Runnable::Proved(code))
+}
+
+/// A refusal in one line: what is wrong and at which instruction.
+fn refusal(rejection: &verifier::Rejection) -> String {
+    let place = rejection.pc.map_or(String::new(), |pc| format!(" (at pc {pc}: {})", rejection.instruction));
+    format!("{}: {}{place}", rejection.code(), rejection.message())
 }
 
 /// Bytes from hexadecimal digits of either case; blanks between bytes are allowed.
@@ -187,7 +230,7 @@ mod tests {
     #[test]
     fn hex_of_either_case_and_with_blanks() {
         assert_eq!(unhex("00 fF\n1a").unwrap(), [0, 0xff, 0x1a]);
-        assert_eq!(unhex("").unwrap(), []);
+        assert!(unhex("").unwrap().is_empty());
         for bad in ["0", "0g", "0 0", "é0", "+1"] {
             assert!(unhex(bad).is_err(), "{bad}");
         }

@@ -1,27 +1,229 @@
-//! `trapline explain CODE`: the page on a diagnostic or a trap.
+//! `trapline explain CODE`: the page on a diagnostic of the compiler, a refusal of the verifier, or a trap.
 
 use std::io::Write as _;
 
+use anstyle::Style;
 use clap::Args;
-use trapline_programs::diagnostic::explain;
+use trapline_vm::trap::TRAPS;
 
 use super::{Outcome, OutputError};
 use crate::sink::terminal::escape;
 
-/// Explain a diagnostic or trap code
+const NAME: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// Explain a code: of a diagnostic, a refusal of the verifier, or a trap
 #[derive(Args, Debug)]
 pub(super) struct Explain {
     /// A code, as in `error[unknown-field]`; without one, all codes are listed
     code: Option<String>,
 }
 
+/// A page on one code.
+struct Page {
+    /// Who says it.
+    by: &'static str,
+    code: &'static str,
+    text: &'static str,
+}
+
 impl Explain {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let mut out = anstream::stdout().lock();
-        let Some(code) = self.code else {
-            return Ok(Outcome::Done);
-        };
-        writeln!(out).map_err(OutputError)?;
+        let pages = pages();
+        match &self.code {
+            None => {
+                let mut by = "";
+                for page in &pages {
+                    if by != page.by {
+                        by = page.by;
+                        writeln!(out, "{DIM}{by}{DIM:#}").map_err(OutputError)?;
+                    }
+                    writeln!(out, "  {}", page.code).map_err(OutputError)?;
+                }
+            }
+            Some(code) => {
+                let code = code.trim();
+                let found: Vec<&Page> = pages.iter().filter(|page| page.code == code).collect();
+                if found.is_empty() {
+                    anyhow::bail!("there is no code `{}`; `trapline explain` lists all", escape(code));
+                }
+                for (index, page) in found.iter().enumerate() {
+                    let gap = if index == 0 { "" } else { "\n" };
+                    writeln!(out, "{gap}{NAME}{}{NAME:#}  {DIM}{}{DIM:#}\n\n{}", page.code, page.by, page.text.trim())
+                        .map_err(OutputError)?;
+                }
+            }
+        }
+        out.flush().map_err(OutputError)?;
         Ok(Outcome::Done)
+    }
+}
+
+/// All pages: of the compiler, of the verifier, of traps.
+fn pages() -> Vec<Page> {
+    let refusals = REFUSALS.iter().map(|(code, text)| Page { by: "refusal of the verifier", code, text });
+    let traps = TRAPS.iter().map(|trap| Page { by: "trap", code: trap.name, text: trap_page(trap.name) });
+    refusals.chain(traps).collect()
+}
+
+/// What the verifier refuses, and what to do about it. A rule in our language compiles to code that passes; these are
+/// for people who write bytecode themselves.
+const REFUSALS: &[(&str, &str)] = &[
+    (
+        "malformed",
+        "\
+The code is not a program: an instruction that does not exist, a reserved field that is not zero, a jump that leads
+outside or into the middle of a wide load, a helper that does not exist, or an end that can be fallen off. Nothing
+runs such code. Rebuild it; no compiler of ours writes it.",
+    ),
+    (
+        "loop",
+        "\
+A jump leads back. A program must end, and this version proves that for programs without loops only. Unroll the loop,
+so that every jump leads forward.",
+    ),
+    (
+        "local-call",
+        "\
+The program calls a function of its own. This version does not follow such calls: write the function out where it is
+called.",
+    ),
+    (
+        "unreachable",
+        "\
+No path leads to these instructions. Code that cannot run is usually a mistake in the code before it.",
+    ),
+    (
+        "unusable-register",
+        "\
+A register is read and may hold nothing: it was never written, only on some paths, or a call left it undefined (calls
+keep r6 to r9 only). Write it on every path before it is read.",
+    ),
+    (
+        "not-a-number",
+        "\
+A number is needed and the register holds an address. Addresses are neither compared nor computed with: load the value
+that the address points to.",
+    ),
+    (
+        "frame-pointer",
+        "r10 is the address of the stack frame and is never written. Copy it into another register and move that one.",
+    ),
+    (
+        "pointer-arithmetic",
+        "\
+An address may be copied, and a bounded number may be added to it or subtracted from it, with 64 bits. All other
+arithmetic on addresses is refused.",
+    ),
+    (
+        "pointer-offset",
+        "An address would be moved by too much, or by an amount that is not known. Bound the number first, by a mask or a comparison.",
+    ),
+    (
+        "not-a-pointer",
+        "\
+The base of a memory access is a number. Memory is reached through the registers that hold addresses at entry (r1, r2,
+r3, r10) and copies of them. Address 0 is never valid.",
+    ),
+    (
+        "out-of-bounds",
+        "\
+An access can lie outside what the program may rely on: the slots it named, its stack frame, its buffer. Bound the
+offset first, by a mask or an unsigned comparison with the length.",
+    ),
+    ("read-only", "A store goes into memory that programs only read, such as the record. Write to the stack instead."),
+    (
+        "variable-offset",
+        "A slot of the record is read at an offset that is not constant. Branch on the number, and read each place at its own offset.",
+    ),
+    (
+        "not-granted",
+        "\
+The program reads a field or predicate that is not in its manifest. The manifest is what a program may touch; linking
+fills it from the fields and predicates that the rule names.",
+    ),
+    ("straddles", "An access covers parts of two entries. Read each entry by itself."),
+    ("uninitialised-stack", "Bytes of the stack are read that were not written on every path. Write them first."),
+    (
+        "part-of-pointer",
+        "Part of an address that was saved on the stack is read. Load all eight bytes, from where it was saved.",
+    ),
+    (
+        "pointer-stored",
+        "An address is saved elsewhere than on the stack, or not as eight bytes at a constant offset that is a multiple of 8.",
+    ),
+    ("unknown-helper", "There is no helper of this number."),
+    ("helper-not-granted", "The helper is not in the program's manifest. Declare it."),
+    ("argument-not-constant", "This argument of a helper must be one constant, the same on every path."),
+    ("argument", "An argument is not what the helper takes."),
+    (
+        "not-a-verdict",
+        "\
+A rule says 0 (no match), 1 (match) or 2 (not evaluable) in r0. Here r0 can hold something else at an exit.",
+    ),
+    ("pointer-returned", "A program would return an address. Addresses never leave the machine: return a number."),
+    (
+        "budget",
+        "\
+The proof would take more steps or memory than it may. The budget is counted in steps, not in time, so that the answer
+is the same on every machine. Split the program.",
+    ),
+    ("inconsistent", "The verifier contradicts itself. This is a bug in Trapline; please report it with the program."),
+];
+
+fn trap_page(name: &str) -> &'static str {
+    match name {
+        "fuel-exhausted" => {
+            "\
+The program used up its fuel: one unit an instruction, and one for every 16 bytes that a helper works through. This is
+the one trap that a proved program can meet, and only one whose proved worst case is above its limit. The event was
+judged by all other rules. Simplify the rule, or split it."
+        }
+        "out-of-region" => {
+            "\
+The program touched memory outside of every region. A proved program cannot do that: if this happened to a rule, it is
+a bug in Trapline, and the trap kept it from doing harm. Unproved programs (`trapline debug exec`) meet it when they
+use a bad address, such as 0."
+        }
+        "read-only" => "The program stored into memory that programs only read. A proved program cannot do that.",
+        "record-too-short" => {
+            "\
+The record of the event has fewer fields than the program was linked for, so the program was not entered. This is what
+stops content made for 21 fields from reading the 21st of an event that has 20. Loading checks what sources supply, so
+that this does not happen in operation."
+        }
+        "region-too-short" => {
+            "Memory other than the record is shorter than what the program was proved for. It was not entered."
+        }
+        "predicted-range" => {
+            "\
+A memory access went outside the range that the verifier had proved for it. The interpreter checks each access against
+the proof; that they differ is a bug in Trapline. Please report it with the program."
+        }
+        "call-depth" => "Local calls were nested deeper than eight frames.",
+        "helper-argument" => {
+            "A helper was called with an argument that it cannot take, such as an address that is not the record's."
+        }
+        "bad-pc" => {
+            "Execution left the program. The structural check at load makes this impossible; it is a bug in Trapline."
+        }
+        "invalid-verdict" => "A rule ended with an r0 that is no verdict. A proved program cannot do that.",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_text_and_every_trap_a_page() {
+        for page in pages() {
+            assert!(page.text.len() > 20, "{} has no text", page.code);
+        }
+        for trap in TRAPS {
+            assert!(pages().iter().any(|page| page.code == trap.name));
+        }
     }
 }

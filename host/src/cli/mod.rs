@@ -6,12 +6,18 @@
 //! Exit codes: 0 done; 1 findings that were asked for (`--fail-on`, failed tests); 2 usage, configuration, unreadable
 //! input, refused content; 3 a failure of ours.
 
+mod check;
 mod console;
+mod debug;
+mod diagnostics;
+mod exec;
+mod explain;
 mod fields;
 mod later;
 mod replay;
 mod rules;
 mod summary;
+mod test;
 
 use std::io;
 use std::process::ExitCode;
@@ -48,7 +54,12 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     Replay(replay::Replay),
+    Check(check::Check),
+    Test(test::Test),
     Fields(fields::Fields),
+    Explain(explain::Explain),
+    #[command(subcommand)]
+    Debug(debug::Debug),
     #[command(hide = true)]
     Verify(later::Verify),
     #[command(hide = true)]
@@ -94,7 +105,11 @@ impl Cli {
         .write_global();
         match self.command {
             Command::Replay(command) => command.run(),
+            Command::Check(command) => command.run(),
+            Command::Test(command) => command.run(),
             Command::Fields(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            Command::Debug(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Run(command) => command.run(),
         }

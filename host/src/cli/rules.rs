@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use trapline_programs::diagnostic::Source;
-use trapline_programs::stock;
+use trapline_programs::{lang, stock};
+
+use crate::agent::load::RuleText;
 
 /// The name that stands for the stock rules.
 pub(super) const STOCK: &str = "stock";
@@ -19,20 +21,24 @@ const FOLDER_DEPTH_MAX: u32 = 32;
 #[derive(Debug, Default)]
 pub(super) struct RuleFiles {
     /// Their texts.
-    pub(super) files: Vec<RuleFile>,
+    files: Vec<RuleFile>,
     /// Files in folders that are content for a later version: Sigma rules and object files.
-    pub(super) skipped: Vec<PathBuf>,
+    skipped: Vec<PathBuf>,
 }
 
 /// One file of rules.
 #[derive(Debug)]
 pub(super) struct RuleFile {
-    /// Its text.
-    pub(super) source: Arc<Source>,
-    /// The path it was found by: `stock`, a folder, or itself.
-    pub(super) ruleset: String,
+    /// Its text; its set is `stock`, or the path it was found by.
+    text: RuleText,
     /// Whether it was named itself, so that its errors are errors of the command.
-    pub(super) named: bool,
+    named: bool,
+}
+
+impl RuleFile {
+    fn new(source: Arc<Source>, ruleset: &str, named: bool) -> Self {
+        Self { text: RuleText { source, ruleset: ruleset.to_owned() }, named }
+    }
 }
 
 impl RuleFiles {
@@ -43,7 +49,7 @@ impl RuleFiles {
         for path in paths {
             if path.as_os_str() == STOCK {
                 let files = stock::sources().into_iter();
-                found.files.extend(files.map(|source| RuleFile { source, ruleset: STOCK.into(), named: false }));
+                found.files.extend(files.map(|source| RuleFile::new(source, STOCK, false)));
                 continue;
             }
             let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
@@ -58,7 +64,7 @@ impl RuleFiles {
             match Kind::of(path) {
                 Kind::Trap => {
                     let source = read(path)?;
-                    found.files.push(RuleFile { source, ruleset: path.display().to_string(), named: true });
+                    found.files.push(RuleFile::new(source, &path.display().to_string(), true));
                 }
                 Kind::Later(what) => bail!("{}: {what} come in a later version", path.display()),
                 Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap", path.display()),
@@ -67,9 +73,14 @@ impl RuleFiles {
         Ok(found)
     }
 
-    /// The texts, for the compiler.
-    pub(super) fn sources(&self) -> Vec<Arc<Source>> {
-        self.files.iter().map(|file| file.source.clone()).collect()
+    /// The texts, to be loaded.
+    pub(super) fn texts(&self) -> Vec<RuleText> {
+        self.files.iter().map(|file| file.text.clone()).collect()
+    }
+
+    /// Whether the file of this name was named itself, so that its mistakes are those of the command.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.named && file.text.source.name == name)
     }
 
     /// A sentence on what was passed over, if anything was.
@@ -102,7 +113,7 @@ impl RuleFiles {
             }
             match Kind::of(&path) {
                 Kind::Trap => {
-                    self.files.push(RuleFile { source: read(&path)?, ruleset: ruleset.to_owned(), named: false });
+                    self.files.push(RuleFile::new(read(&path)?, ruleset, false));
                 }
                 Kind::Later(_) => self.skipped.push(path),
                 Kind::Other => {}
@@ -132,7 +143,7 @@ impl Kind {
 /// Reads a rule file, and no more of it than the compiler would take. Bytes that are not UTF-8 become U+FFFD, which
 /// no rule means, so that the compiler points at them.
 pub(super) fn read(path: &Path) -> anyhow::Result<Arc<Source>> {
-    let limit = 4 * 1024 * 1024 + 1;
+    let limit = lang::limits::FILE_LEN_MAX as u64 + 1;
     let mut bytes = Vec::new();
     let file = fs::File::open(path).with_context(|| path.display().to_string())?;
     file.take(limit).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use trapline_programs::hir::Severity;
 
 use super::Console;
+use crate::agent::load::LoadedRule;
 use crate::agent::summary::{InertRule, Lacking, Summary};
 use crate::sink::terminal::escape;
 use crate::sink::text::severity_style;
@@ -28,8 +29,16 @@ pub(super) struct RuleLine {
     pub(super) severity: Severity,
 }
 
-/// Prints the summary. `rules` has a line for each rule id.
-pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<String, RuleLine>) {
+impl RuleLine {
+    /// For this rule.
+    pub(super) fn of(rule: &LoadedRule) -> Self {
+        let info = &rule.info;
+        Self { name: info.name.clone(), title: info.title.clone(), severity: info.severity }
+    }
+}
+
+/// Prints the summary. `rules` has a line for each rule id; `notes` is what else should be known.
+pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<String, RuleLine>, notes: &[String]) {
     let mut lines = vec![String::new()];
     let numbers = [
         (summary.events, "event", "events"),
@@ -71,6 +80,9 @@ pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<Strin
         row(&mut lines, "blind", &format!("not evaluable, because values were lost or cut: {}", each.join(", ")));
     }
     inert(&mut lines, &summary.inert);
+    for note in notes {
+        row(&mut lines, "note", &escape(note));
+    }
 
     let counts = &summary.rules;
     let mut text = format!("{} loaded in {}", grouped(counts.loaded), seconds(summary.seconds.load));
@@ -151,7 +163,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

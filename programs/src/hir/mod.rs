@@ -9,6 +9,7 @@
 //! occurrence of a lost leaf takes its favourable value, and no exception is definitely true.
 
 mod lower;
+mod print;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use trapline_vm::record::{ClassId, OsSet};
 use crate::diagnostic::{Source, Span};
 
 pub use lower::lower;
+pub use print::print;
 
 /// A rule, ready to be compiled.
 #[derive(Clone, Debug)]

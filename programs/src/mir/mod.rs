@@ -29,8 +29,8 @@ use trapline_vm::predicate::FieldRef;
 
 pub use build::build;
 pub(crate) use build::{DECIMAL_ONE, fields_of};
-pub(crate) use print::describe_predicate;
 pub use print::print;
+pub(crate) use print::{describe, describe_predicate};
 
 use crate::hir::LeafKind;
 
@@ -165,7 +165,7 @@ pub struct Decision {
     pub possible: Cond,
     /// Whether each `unless` is definitely true, with its line.
     pub exceptions: Vec<(Cond, u32)>,
-    /// The lists that `where` quantifies over.
+    /// The lists that `possible` quantifies over.
     pub lists: Vec<FieldRef>,
 }
 

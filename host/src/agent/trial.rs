@@ -1,0 +1,366 @@
+//! Trials: the tests that rules carry, run through the pipeline that judges real events.
+//!
+//! All rules run, as in operation; only what the rule under test says counts. Written events become records as
+//! [`synthetic`] says, recorded ones go through their source's decoder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use trapline_engine::{Instance, Outcome};
+use trapline_programs::catalogue::taxonomy;
+use trapline_programs::hir::{Expectation, Literal, Severity, TestCase, TestEvent, TestEventBody, TestValue};
+use trapline_vm::memory::NoRoom;
+use trapline_vm::predicate::FieldRef;
+use trapline_vm::program::Verdict;
+use trapline_vm::record::{Catalogue, ClassId, FieldType, RecordHeader, RecordWriter, Scalar};
+
+use super::alert::{hex, rfc3339, severity_name};
+use super::load::{LoadedRule, Ruleset};
+use super::synthetic;
+use crate::source::{Decoder, Event, Inputs, Source as _, SourceId};
+
+/// When the first event of a test happens, unless it is a recorded one: 2026-01-01T00:00:00Z.
+const START_NS: i64 = 1_767_225_600_000_000_000;
+
+/// Runs tests.
+#[derive(Debug)]
+pub struct Trials<'r> {
+    ruleset: &'r Ruleset,
+    instance: Instance,
+}
+
+/// What came of one test.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Name of the rule.
+    pub rule: String,
+    /// Name of the test.
+    pub test: String,
+    /// File of the rule.
+    pub file: String,
+    /// Line of the test.
+    pub line: u32,
+    /// How it went.
+    pub outcome: TrialOutcome,
+}
+
+/// How a test went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialOutcome {
+    /// As expected.
+    Passed,
+    /// Otherwise.
+    Failed {
+        /// What the test expects.
+        expected: String,
+        /// What happened.
+        got: String,
+        /// The events as they were fed in.
+        events: Vec<String>,
+    },
+}
+
+impl Trial {
+    /// Whether it went as expected.
+    pub fn passed(&self) -> bool {
+        self.outcome == TrialOutcome::Passed
+    }
+}
+
+impl<'r> Trials<'r> {
+    /// For the tests of these rules.
+    pub fn new(ruleset: &'r Ruleset) -> Result<Self, NoRoom> {
+        Ok(Self { ruleset, instance: Instance::new(ruleset.generation.clone())? })
+    }
+
+    /// Runs one test of the rule with this number.
+    pub fn run(&mut self, rule: &LoadedRule, test: &TestCase) -> Trial {
+        let catalogue = self.ruleset.generation.layouts().catalogue().clone();
+        let failed = |expected: String, got: String| TrialOutcome::Failed {
+            expected,
+            got,
+            events: (1..).zip(&test.events).map(|(number, event)| event_text(&catalogue, number, event)).collect(),
+        };
+        let mut said = Vec::new();
+        let mut time_ns = START_NS;
+        let mut outcome = TrialOutcome::Passed;
+        for (sequence, event) in (0u64..).zip(&test.events) {
+            time_ns = time_ns.saturating_add(event.after_ns);
+            match self.feed(rule, event, time_ns, sequence) {
+                Ok(says) => said.push(says),
+                Err(error) => outcome = failed(expected_text(&test.expect), error),
+            }
+        }
+        if outcome == TrialOutcome::Passed
+            && let Err((expected, got)) = compare(&test.expect, &said, rule.rule.meta.severity)
+        {
+            outcome = failed(expected, got);
+        }
+        Trial {
+            rule: rule.rule.name.clone(),
+            test: test.name.clone(),
+            file: rule.rule.source.name.clone(),
+            line: test.line,
+            outcome,
+        }
+    }
+
+    /// Feeds one event to all rules and returns what this one says.
+    fn feed(&mut self, rule: &LoadedRule, event: &TestEvent, time_ns: i64, sequence: u64) -> Result<Said, String> {
+        let generation = self.ruleset.generation.clone();
+        let layouts = generation.layouts();
+        match &event.body {
+            TestEventBody::Inline { class, fields } => {
+                if let Some(profile) = &event.profile {
+                    possible(layouts.catalogue(), profile, *class, fields)?;
+                }
+                let header = RecordHeader {
+                    digest: layouts.catalogue().short_digest(),
+                    class: u32::from(class.0),
+                    os: synthetic::os(layouts, fields, rule.rule.meta.os),
+                    time_ns,
+                    sequence,
+                };
+                let len = synthetic::write(layouts, *class, &header, fields, self.instance.record_buffer_mut())
+                    .ok_or("the event does not fit a record")?;
+                self.judge(rule, len)
+            }
+            TestEventBody::Recorded { file, number } => {
+                let path = beside(&rule.rule.source.name, file);
+                let mut said = None;
+                recorded(&path, *number, layouts.catalogue(), &mut |event| {
+                    let family = layouts.catalogue().class(event.class).family;
+                    let header = event.header(layouts);
+                    let slots = layouts.slot_count(family);
+                    said = Some(match RecordWriter::new(self.instance.record_buffer_mut(), slots, &header) {
+                        None => Err("the event does not fit a record".to_owned()),
+                        Some(mut writer) => {
+                            event.fill(&mut writer, layouts, |slot| generation.wants(family, slot));
+                            let len = writer.finish();
+                            self.judge(rule, len)
+                        }
+                    });
+                })?;
+                said.unwrap_or_else(|| Err(format!("{} has no record {number}", path.display())))
+            }
+        }
+    }
+
+    fn judge(&mut self, rule: &LoadedRule, record_len: u32) -> Result<Said, String> {
+        let event = self.instance.run(record_len).map_err(|error| error.to_string())?;
+        let mut said = Said::Nothing;
+        for run in event.runs().iter().filter(|run| rule.programs.contains(&(run.program.0 as usize))) {
+            match &run.outcome {
+                Outcome::Verdict(Verdict::NoMatch) => {}
+                Outcome::Verdict(Verdict::Match) => said = Said::Alert,
+                Outcome::Verdict(Verdict::NotEvaluable) => said = Said::NotEvaluable,
+                Outcome::Trap(trapped) => {
+                    let report = event.generation().trap_report(run.program, trapped);
+                    said = Said::Trap(report.map_or_else(String::new, |report| report.to_string()));
+                }
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// Whether a source of this profile could send such an event.
+fn possible(
+    catalogue: &Catalogue,
+    profile: &str,
+    class: ClassId,
+    fields: &[(FieldRef, TestValue)],
+) -> Result<(), String> {
+    let profiles = taxonomy::profiles();
+    if !profiles.contains(&profile) {
+        return Err(format!("there is no source `{profile}`; there are {}", profiles.join(", ")));
+    }
+    let name = &catalogue.class(class).name;
+    if !taxonomy::classes(profile).contains(&class) {
+        return Err(format!("an impossible event: {profile} has no {name} events"));
+    }
+    let supplied = |field: &str| match catalogue.field_id(field) {
+        Some(id) => taxonomy::supplies(profile, class, id),
+        None => taxonomy::supplies_open(profile, field),
+    };
+    match fields.iter().find(|(field, _)| !supplied(&field.name)) {
+        Some((field, _)) => Err(format!("an impossible event: {profile} never has {} in {name} events", field.name)),
+        None => Ok(()),
+    }
+}
+
+/// A file named in a rule, relative to the rule's own file.
+fn beside(rule_file: &str, file: &str) -> PathBuf {
+    Path::new(rule_file).parent().unwrap_or(Path::new("")).join(file)
+}
+
+/// Calls back with the event of this record number, if there is one.
+fn recorded(
+    path: &Path,
+    number: u64,
+    catalogue: &Arc<Catalogue>,
+    on: &mut dyn FnMut(&Event<'_>),
+) -> Result<(), String> {
+    let mut inputs = Inputs::open(SourceId(0), &[path.to_owned()]).map_err(|error| error.to_string())?;
+    let mut decoder = Decoder::new(catalogue.clone());
+    let mut found = false;
+    while let Some(raw) = inputs.next() {
+        let raw = match raw {
+            Ok(raw) => raw,
+            Err(error) if error.position.record == number => return Err(error.to_string()),
+            Err(_) => continue,
+        };
+        let mut failed = None;
+        decoder.decode(&raw, &mut |event| match event {
+            Ok(event) if event.position.record == number && !found => {
+                found = true;
+                on(&event);
+            }
+            Err(error) if error.position.record == number => failed = Some(error.to_string()),
+            _ => {}
+        });
+        match failed {
+            Some(error) if !found => return Err(error),
+            _ if found => return Ok(()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the rule said of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Alert,
+    NotEvaluable,
+    Trap(String),
+}
+
+/// What is wrong, if anything: expected and got.
+fn compare(expect: &[Expectation], said: &[Said], severity: Severity) -> Result<(), (String, String)> {
+    let alerts: Vec<usize> =
+        (1..).zip(said).filter(|(_, said)| **said == Said::Alert).map(|(number, _)| number).collect();
+    let got = || summary(said, severity);
+    if let Some(trap) = said.iter().find_map(|said| match said {
+        Said::Trap(report) => Some(report),
+        _ => None,
+    }) {
+        return Err((expected_text(expect), format!("a trap: {trap}")));
+    }
+    for expectation in expect {
+        let holds = match expectation {
+            Expectation::Alert { at, severity: wanted } => {
+                let there = match at {
+                    Some(at) => alerts.contains(at),
+                    None => !alerts.is_empty(),
+                };
+                there && wanted.is_none_or(|wanted| wanted == severity)
+            }
+            Expectation::None => alerts.is_empty(),
+            Expectation::NotEvaluable => alerts.is_empty() && said.contains(&Said::NotEvaluable),
+        };
+        if !holds {
+            return Err((text(expectation), got()));
+        }
+    }
+    Ok(())
+}
+
+fn expected_text(expect: &[Expectation]) -> String {
+    expect.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn text(expectation: &Expectation) -> String {
+    match expectation {
+        Expectation::Alert { at, severity } => {
+            let mut text = "an alert".to_owned();
+            if let Some(at) = at {
+                text.push_str(&format!(" at event {at}"));
+            }
+            if let Some(severity) = severity {
+                text.push_str(&format!(" of severity {}", severity_name(*severity)));
+            }
+            text
+        }
+        Expectation::None => "no alert".to_owned(),
+        Expectation::NotEvaluable => "not evaluable, and no alert".to_owned(),
+    }
+}
+
+fn summary(said: &[Said], severity: Severity) -> String {
+    let at = |wanted: &Said| -> Vec<String> {
+        (1..).zip(said).filter(|(_, said)| *said == wanted).map(|(number, _): (usize, _)| number.to_string()).collect()
+    };
+    let (alerts, blind) = (at(&Said::Alert), at(&Said::NotEvaluable));
+    let mut parts = Vec::new();
+    if !alerts.is_empty() {
+        parts.push(format!("an alert of severity {} at event {}", severity_name(severity), alerts.join(", ")));
+    }
+    if !blind.is_empty() {
+        parts.push(format!("not evaluable at event {}", blind.join(", ")));
+    }
+    if parts.is_empty() { "no alert".to_owned() } else { parts.join("; ") }
+}
+
+/// An event of a test as its author would write it.
+fn event_text(catalogue: &Catalogue, number: usize, event: &TestEvent) -> String {
+    match &event.body {
+        TestEventBody::Recorded { file, number: record } => format!("event {number}: from \"{file}\":{record}"),
+        TestEventBody::Inline { class, fields } => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(field, value)| format!("{}: {}", field.name, value_text(catalogue, field.ty, value)))
+                .collect();
+            format!("event {number}: {} {{ {} }}", catalogue.class(*class).name, fields.join(", "))
+        }
+    }
+}
+
+fn value_text(catalogue: &Catalogue, ty: FieldType, value: &TestValue) -> String {
+    match value {
+        TestValue::Lost => "lost".to_owned(),
+        TestValue::Truncated(text) => format!("truncated {text:?}"),
+        TestValue::Present(literal) => literal_text(catalogue, ty, literal),
+    }
+}
+
+fn literal_text(catalogue: &Catalogue, ty: FieldType, literal: &Literal) -> String {
+    match (literal, ty) {
+        (Literal::Bool(value), _) => value.to_string(),
+        (Literal::Int(value), FieldType::Scalar(Scalar::Time) | FieldType::List(Scalar::Time)) => {
+            format!("\"{}\"", rfc3339(*value))
+        }
+        (Literal::Int(value), FieldType::Scalar(Scalar::Duration) | FieldType::List(Scalar::Duration)) => {
+            format!("{value}ns")
+        }
+        (Literal::Int(value), FieldType::Scalar(Scalar::Decimal) | FieldType::List(Scalar::Decimal)) => {
+            let sign = if *value < 0 { "-" } else { "" };
+            format!("{sign}{}.{:06}", value.unsigned_abs() / 1_000_000, value.unsigned_abs() % 1_000_000)
+        }
+        (Literal::Int(value), _) => value.to_string(),
+        (Literal::Enum(Some(index)), FieldType::Scalar(Scalar::Enum(id)) | FieldType::List(Scalar::Enum(id))) => {
+            let variant = catalogue.enums.get(usize::from(id.0)).and_then(|kind| kind.variants.get(*index as usize));
+            format!("\"{}\"", variant.map_or("?", String::as_str))
+        }
+        (Literal::Enum(_), _) => "\"(outside the enumeration)\"".to_owned(),
+        (Literal::Str(text), _) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        (Literal::Bytes(bytes), _) => format!("\"{}\"", hex(bytes)),
+        (Literal::Ip(ip), _) => format!("\"{ip}\""),
+        (Literal::List(items), ty) => {
+            let items: Vec<String> = items.iter().map(|item| literal_text(catalogue, ty, item)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        (Literal::Records(elements), FieldType::Records(id)) => {
+            let members = catalogue.elements.get(usize::from(id.0)).map_or(&[][..], |element| &element.members);
+            let element = |values: &Vec<Option<TestValue>>| {
+                let values = members.iter().zip(values).filter_map(|(member, value)| {
+                    Some(format!("{}: {}", member.name, value_text(catalogue, member.ty, value.as_ref()?)))
+                });
+                format!("{{ {} }}", values.collect::<Vec<_>>().join(", "))
+            };
+            format!("[{}]", elements.iter().map(element).collect::<Vec<_>>().join(", "))
+        }
+        (Literal::Records(_), _) => "[…]".to_owned(),
+    }
+}

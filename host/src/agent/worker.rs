@@ -1,0 +1,327 @@
+//! The worker: one thread's share of the stream.
+//!
+//! It takes raw events and swaps of the rules in the order of the stream, and is the only place where the bytes of an
+//! event are looked into:
+//!
+//! ```text
+//! Item::Raw  ── decode ──► record (wanted slots) ── run ──► verdicts ──┬─ nothing
+//!                                                                       └─ match: to_ecs ──► Output::Alert
+//! Item::Swap ── the next event is judged by other rules
+//! ```
+//!
+//! What cannot be decoded, and what a trap was, comes out as [`Output`] too: nothing is dropped in silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+use trapline_engine::{Event as Judged, Instance, Outcome, ProgramIndex};
+use trapline_programs::catalogue::taxonomy;
+use trapline_vm::memory::NoRoom;
+use trapline_vm::program::Verdict;
+use trapline_vm::record::{Catalogue, ClassId, Os, RecordWriter};
+use trapline_vm::trap::TrapReport;
+
+use super::alert::{Alert, Evidence, Origin, alert_id, value_at, value_shown};
+use super::load::{LoadedRule, Ruleset};
+use super::message;
+use super::summary::{InertRule, Lacking, Latencies};
+use super::supply::{Lack, Profile, Supply, supply};
+use crate::source::{Counts as Decoded, Decoder, Event, FieldError, RawEvent, SourceError};
+
+/// Values that did not fit their fields, of which examples are kept.
+const FIELD_ERROR_EXAMPLES_MAX: usize = 5;
+
+/// What a worker takes, in the order of the stream.
+#[derive(Debug)]
+pub enum Item {
+    /// Bytes to judge.
+    Raw(RawEvent),
+    /// From here on these rules hold.
+    Swap(Arc<Ruleset>),
+}
+
+/// What a worker has to say.
+#[derive(Debug)]
+pub enum Output {
+    /// A rule matched. The alerts of one event come in the order of rule ids.
+    Alert(Box<Alert>),
+    /// A piece of input could not be decoded.
+    Refused(SourceError),
+    /// A program was stopped.
+    Trap(Box<TrapReport>),
+    /// An event could not be judged: a bug of ours.
+    Failed(String),
+}
+
+/// What a worker has done.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Events judged.
+    pub events: u64,
+    /// Fuel used.
+    pub fuel: u64,
+    /// Runs that could not tell, by rule id.
+    pub not_evaluable: BTreeMap<String, u64>,
+    /// Values that did not fit the type of their field and were left out.
+    pub field_errors: u64,
+    /// The first of those.
+    pub field_error_examples: Vec<FieldError>,
+    /// From raw bytes to verdicts, per event.
+    pub latencies: Latencies,
+}
+
+/// Decodes, judges and reports. One a thread.
+#[derive(Debug)]
+pub struct Worker {
+    ruleset: Arc<Ruleset>,
+    catalogue: Arc<Catalogue>,
+    instance: Instance,
+    decoder: Decoder,
+    counts: Counts,
+    /// Profiles that events were seen of, and the systems they came from.
+    seen: BTreeMap<&'static str, BTreeSet<Option<u8>>>,
+}
+
+impl Worker {
+    /// A worker that begins with these rules.
+    pub fn new(ruleset: Arc<Ruleset>) -> Result<Self, NoRoom> {
+        let catalogue = ruleset.generation.layouts().catalogue().clone();
+        Ok(Self {
+            instance: Instance::new(ruleset.generation.clone())?,
+            decoder: Decoder::new(catalogue.clone()),
+            catalogue,
+            ruleset,
+            counts: Counts::default(),
+            seen: BTreeMap::new(),
+        })
+    }
+
+    /// Takes the next item of the stream.
+    pub fn take(&mut self, item: Item, on: &mut dyn FnMut(Output)) {
+        match item {
+            Item::Raw(raw) => self.judge(&raw, on),
+            Item::Swap(ruleset) => {
+                self.instance.swap(ruleset.generation.clone());
+                self.ruleset = ruleset;
+            }
+        }
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn judge(&mut self, raw: &RawEvent, on: &mut dyn FnMut(Output)) {
+        let Self { ruleset, catalogue, instance, decoder, counts, seen } = self;
+        let mut begin = Instant::now();
+        decoder.decode(raw, &mut |event| {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => return on(Output::Refused(error)),
+            };
+            match run(instance, ruleset, catalogue, &event, counts) {
+                Ok(judged) => {
+                    counts.latencies.record(begin.elapsed());
+                    counts.events += 1;
+                    counts.fuel = counts.fuel.saturating_add(judged.fuel_used());
+                    report(ruleset, &event, &judged, counts, on);
+                }
+                Err(reason) => on(Output::Failed(format!("{}: {reason}", event.position))),
+            }
+            seen.entry(event.profile).or_default().insert(event.os.map(|os| os as u8));
+            begin = Instant::now();
+        });
+    }
+
+    /// What the decoder saw.
+    pub fn decoded(&self) -> Decoded {
+        self.decoder.counts()
+    }
+
+    /// What the sources seen so far can do for the rules: those that can match nothing, and those that read
+    /// something which is never there.
+    pub fn supply(&self) -> SupplyReport {
+        let mut report = SupplyReport::default();
+        for rule in &self.ruleset.rules {
+            let mut lacks = BTreeMap::new();
+            let mut part = BTreeSet::new();
+            for (profile, systems) in &self.seen {
+                match self.supply_of(rule, profile, systems) {
+                    Ok(fields) => part.extend(fields),
+                    Err(lack) => {
+                        lacks.insert((*profile).to_owned(), lack);
+                    }
+                }
+            }
+            if !lacks.is_empty() && lacks.len() == self.seen.len() {
+                report.inert.push(InertRule { id: rule.info.id.clone(), name: rule.info.name.clone(), lacks });
+            } else if !part.is_empty() {
+                report.part.push((rule.info.name.clone(), part.into_iter().collect()));
+            }
+        }
+        report
+    }
+
+    /// The fields that a profile lacks for a rule which can match without, or why it cannot match.
+    fn supply_of(
+        &self,
+        rule: &LoadedRule,
+        profile: &str,
+        systems: &BTreeSet<Option<u8>>,
+    ) -> Result<Vec<String>, Lacking> {
+        let wanted = rule.rule.meta.os;
+        let named = [(Os::Linux, "linux"), (Os::Windows, "windows"), (Os::MacOs, "macos")];
+        let system = |number: Option<u8>| named.iter().map(|(os, _)| *os).find(|os| Some(*os as u8) == number);
+        if !systems.iter().any(|number| wanted.admits(system(*number))) {
+            let names = named.iter().filter(|(os, _)| wanted.contains(*os));
+            return Err(Lacking::Os(names.map(|(_, name)| (*name).to_owned()).collect()));
+        }
+        match supply(&self.catalogue, &rule.rule, &OfTaxonomy(&self.catalogue, profile)) {
+            Supply::Full => Ok(Vec::new()),
+            Supply::Part(fields) => Ok(fields),
+            Supply::Inert(Lack::Classes(names)) => Err(Lacking::Classes(names)),
+            Supply::Inert(Lack::Fields(names)) => Err(Lacking::Fields(names)),
+        }
+    }
+}
+
+/// What the sources of a run can do for its rules.
+#[derive(Clone, Debug, Default)]
+pub struct SupplyReport {
+    /// Rules that can match nothing.
+    pub inert: Vec<InertRule>,
+    /// Names of rules that can match, with the fields they read which some source never has.
+    pub part: Vec<(String, Vec<String>)>,
+}
+
+/// A profile as the taxonomies have it.
+struct OfTaxonomy<'a>(&'a Catalogue, &'a str);
+
+impl Profile for OfTaxonomy<'_> {
+    fn class(&self, class: ClassId) -> bool {
+        taxonomy::classes(self.1).contains(&class)
+    }
+
+    fn field(&self, class: ClassId, field: &str) -> bool {
+        match self.0.field_id(field) {
+            Some(id) => taxonomy::supplies(self.1, class, id),
+            None => taxonomy::supplies_open(self.1, field),
+        }
+    }
+}
+
+/// Writes the record of an event and runs the programs over it.
+fn run<'i>(
+    instance: &'i mut Instance,
+    ruleset: &Ruleset,
+    catalogue: &Catalogue,
+    event: &Event<'_>,
+    counts: &mut Counts,
+) -> Result<Judged<'i>, String> {
+    let generation = &ruleset.generation;
+    let layouts = generation.layouts();
+    let header = event.header(layouts);
+    let family = catalogue.class(event.class).family;
+    let wanted = generation.wanted(event.class);
+    let mut writer = RecordWriter::new(instance.record_buffer_mut(), layouts.slot_count(family), &header)
+        .ok_or("the event does not fit a record")?;
+    let errors = event.fill(&mut writer, layouts, |slot| wanted.is_some_and(|wanted| wanted.contains(slot)));
+    let len = writer.finish();
+    counts.field_errors += errors.len() as u64;
+    let room = FIELD_ERROR_EXAMPLES_MAX.saturating_sub(counts.field_error_examples.len());
+    counts.field_error_examples.extend(errors.into_iter().take(room));
+    instance.run(len).map_err(|error| error.to_string())
+}
+
+/// Turns what programs said of an event into outputs.
+fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mut Counts, on: &mut dyn FnMut(Output)) {
+    let mut matched: Vec<(usize, ProgramIndex)> = Vec::new();
+    for run in judged.runs() {
+        let Some(program) = ruleset.programs.get(run.program.0 as usize) else { continue };
+        match &run.outcome {
+            Outcome::Verdict(Verdict::NoMatch) => {}
+            Outcome::Verdict(Verdict::Match) => matched.push((program.rule, run.program)),
+            Outcome::Verdict(Verdict::NotEvaluable) => {
+                if let Some(rule) = ruleset.rules.get(program.rule) {
+                    *counts.not_evaluable.entry(rule.info.id.clone()).or_default() += 1;
+                }
+            }
+            Outcome::Trap(trapped) => {
+                if let Some(report) = judged.generation().trap_report(run.program, trapped) {
+                    on(Output::Trap(Box::new(report)));
+                }
+            }
+        }
+    }
+    if matched.is_empty() {
+        return;
+    }
+    let ecs = Value::Object(event.to_ecs());
+    let rule_of = |number: &usize| ruleset.rules.get(*number);
+    matched.sort_by_key(|(rule, _)| rule_of(rule).map(|rule| rule.info.id.as_str()));
+    // Several programs of one rule make one alert.
+    matched.dedup_by_key(|(rule, _)| *rule);
+    for (number, index) in matched {
+        let (Some(rule), Some(program)) = (rule_of(&number), ruleset.programs.get(index.0 as usize)) else { continue };
+        let digest = program.ready.rule().digest;
+        on(Output::Alert(Box::new(Alert {
+            rule: rule.info.clone(),
+            id: alert_id(&digest, &event.position.file, event.sequence),
+            program_digest: digest,
+            catalogue_digest: program.object.catalogue_digest,
+            time_ns: event.time_ns,
+            message: match &rule.rule.output {
+                Some(template) => message::render(template, &ecs),
+                None => rule.info.title.clone(),
+            },
+            evidence: evidence(judged, index, &ecs),
+            origin: Origin { file: event.position.file.clone(), record: event.position.record },
+            event: ecs.clone(),
+        })));
+    }
+}
+
+/// The tests of the program that held, each once, with the values they looked at.
+fn evidence(judged: &Judged<'_>, program: ProgramIndex, ecs: &Value) -> Vec<Evidence> {
+    let mut all: Vec<Evidence> = Vec::new();
+    for held in judged.evidence(program) {
+        let value =
+            value_at(ecs, held.field).map(|value| elements(value, held.elements)).and_then(|value| value_shown(&value));
+        let evidence = Evidence { test: held.text.to_owned(), field: held.field.to_owned(), value };
+        if !all.contains(&evidence) {
+            all.push(evidence);
+        }
+    }
+    all
+}
+
+/// The elements of a list for which a test held; any other value as it is.
+fn elements(value: &Value, held: u64) -> Value {
+    match value {
+        Value::Array(items) if held != 0 => {
+            let of = items.iter().take(64).enumerate().filter(|(index, _)| held >> index & 1 != 0);
+            Value::Array(of.map(|(_, item)| item.clone()).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn evidence_of_a_list_is_what_held() {
+        let list = json!(["a", "b", "c"]);
+        assert_eq!(elements(&list, 0b101), json!(["a", "c"]));
+        assert_eq!(elements(&list, 0), list);
+        assert_eq!(elements(&json!("a"), 1), json!("a"));
+        let long: Vec<usize> = (0..100).collect();
+        assert_eq!(elements(&json!(long), 1 << 63), json!([63]));
+    }
+}
