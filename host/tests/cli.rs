@@ -72,6 +72,10 @@ impl Bench {
         self.folder.path()
     }
 
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.path().join(name)).unwrap()).unwrap()
+    }
+
     fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, "")
     }
@@ -431,7 +435,7 @@ fn replay_prints_alerts_as_ecs() {
     assert_eq!(alerts[1]["trapline"]["source"]["record"], 3);
     assert_ne!(alerts[0]["event"]["id"], alerts[1]["event"]["id"]);
 
-    let summary: Value = serde_json::from_str(&fs::read_to_string(bench.path().join("s.json")).unwrap()).unwrap();
+    let summary = bench.json("s.json");
     assert_eq!(summary["events"], 3);
     assert_eq!(summary["alerts"], 2);
     assert_eq!(summary["alerts_by_rule"], json!({ "7e1b6a56-39b5-4b1e-9a3e-2d9d1f3b7c01": 2 }));
@@ -519,8 +523,46 @@ fn bad_input_is_located_counted_and_costs_no_good_event() {
     assert_eq!(ran.json_lines().len(), 2);
     let ran = ran.says("e.jsonl:2: ").says("e.jsonl:3: ");
     assert!(ran.stderr.contains("refused"));
-    let summary: Value = serde_json::from_str(&fs::read_to_string(bench.path().join("s.json")).unwrap()).unwrap();
+    let summary = bench.json("s.json");
     assert!(summary["refused"].as_u64().unwrap() >= 2, "{summary}");
+}
+
+#[test]
+fn the_first_twenty_mistakes_in_the_input_are_printed_and_all_are_counted() {
+    for (count, shown) in [(19, 19), (20, 20), (21, 20)] {
+        let text = "no event\n".repeat(count);
+        let bench = Bench::new(&[("r.trap", RULE), ("e.jsonl", &text)]);
+        let ran = bench.run(&["replay", "--rules", "r.trap", "--summary", "s.json", "e.jsonl"]).exits(0);
+        assert_eq!(ran.stderr.matches("e.jsonl:").count(), shown, "{}", ran.stderr);
+        assert_eq!(bench.json("s.json")["refused"], count);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_fails_the_run_if_it_was_named() {
+    let bench = Bench::new(&[("r.trap", RULE), ("in/e.jsonl", &lines(&[event("/tmp/a")]))]);
+    fs::write(bench.path().join("in/e.zst"), b"\x28\xb5\x2f\xfd\0\0\0\0").unwrap();
+    let args = ["replay", "--rules", "r.trap", "--format", "jsonl"];
+    let ran = bench.run(&[&args[..], &["in"]].concat()).exits(0);
+    assert_eq!(ran.json_lines().len(), 1);
+    let ran = bench.run(&[&args[..], &["in/e.zst", "in/e.jsonl"]].concat()).exits(2).says("in/e.zst could not be read");
+    assert_eq!(ran.json_lines().len(), 1);
+    bench.run(&[&args[..], &["--summary", "no/such/folder/s.json", "in"]].concat()).exits(2).prints_nothing();
+}
+
+#[test]
+fn evidence_has_tests_on_numbers_too() {
+    let rules = rule("by_pid", "low", "process.pid in [41, 42] and process.executable startswith \"/tmp\"");
+    let bench = Bench::new(&[("r.trap", &rules), ("e.jsonl", &lines(&[event("/tmp/a")]))]);
+    let ran = bench.run(&["replay", "--rules", "r.trap", "--format", "jsonl", "e.jsonl"]).exits(0);
+    let evidence = ran.json_lines()[0]["trapline"]["evidence"].clone();
+    let of = |field: &str| {
+        let all = evidence.as_array().unwrap();
+        all.iter().find(|evidence| evidence["field"] == field).unwrap_or_else(|| panic!("{field} in {all:?}"))["value"]
+            .clone()
+    };
+    assert_eq!(of("process.pid"), "42");
+    assert_eq!(of("process.executable"), "/tmp/a");
 }
 
 #[test]
@@ -561,7 +603,7 @@ fn refused_rules_warn_in_a_folder_and_stop_when_named_or_strict() {
         bench.run(&["replay", "--rules", "rules", "--format", "jsonl", "--summary", "s.json", "e.jsonl"]).exits(0);
     assert_eq!(ran.json_lines().len(), 1);
     ran.says("unknown-field").says("1 rule was refused; the others run").says("skipped rules/sigma.yml");
-    let summary: Value = serde_json::from_str(&fs::read_to_string(bench.path().join("s.json")).unwrap()).unwrap();
+    let summary = bench.json("s.json");
     assert_eq!(summary["rules"], json!({ "loaded": 1, "refused": 1 }));
     assert_eq!(summary["refused_rules"][0]["rule"], "bad");
     assert_eq!(summary["refused_rules"][0]["code"], "unknown-field");
@@ -590,7 +632,7 @@ fn rules_that_nothing_in_the_input_can_match_are_named_with_what_is_missing() {
         bench.run(&["replay", "--rules", "r.trap", "--format", "jsonl", "--summary", "s.json", "e.jsonl"]).exits(0);
     assert_eq!(ran.json_lines().len(), 1, "{}", ran.stderr);
     ran.says("needs_tty").says("process.tty.name").says("sysmon");
-    let summary: Value = serde_json::from_str(&fs::read_to_string(bench.path().join("s.json")).unwrap()).unwrap();
+    let summary = bench.json("s.json");
     let inert = summary["inert"].as_array().unwrap();
     let of = |id: &str| inert.iter().find(|rule| rule["id"] == id);
     assert_eq!(of("needs_tty").unwrap()["lacks"], json!({ "sysmon": { "fields": ["process.tty.name"] } }));

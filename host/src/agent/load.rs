@@ -9,13 +9,15 @@ use std::sync::Arc;
 use trapline_engine::{BuildError, Domain, Generation, GenerationBuilder, LinkOptions, ReadyProgram, VerifyError};
 use trapline_programs::compile::{CompiledRule, compile};
 use trapline_programs::diagnostic::{Diagnostic, Level, Source};
-use trapline_programs::{hir, lang};
+use trapline_programs::hir::{self, Expr, LeafKind};
+use trapline_programs::lang;
 use trapline_vm::program::Object;
 use trapline_vm::record::Catalogue;
 use trapline_vm::verifier::Rejection;
 
 use super::alert::RuleInfo;
 use super::summary::RefusedRule;
+use super::supply;
 
 /// Text to load.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct LoadedRule {
     pub info: Arc<RuleInfo>,
     /// Numbers of its programs: one a family.
     pub programs: Vec<usize>,
+    /// Tests that hold on every match and are no predicates: in the words of the rule, with the field they look at.
+    pub certain: Vec<(String, String)>,
 }
 
 /// A program of a rule.
@@ -109,7 +113,8 @@ pub fn load(texts: &[RuleText], catalogue: &Arc<Catalogue>) -> Result<Loaded, Bu
                     ready: Arc::new(ready),
                 }));
                 let info = Arc::new(RuleInfo::new(&rule, ruleset_of(texts, &rule.source)));
-                rules.push(LoadedRule { rule, info, programs: (first..programs.len()).collect() });
+                let certain = certain(&rule.condition);
+                rules.push(LoadedRule { rule, info, programs: (first..programs.len()).collect(), certain });
             }
             Err(refusal) => {
                 refused.push(RefusedRule {
@@ -155,6 +160,20 @@ fn ready(domain: &mut Domain, rule: &hir::Rule, objects: &[Object]) -> Result<Ve
         ready.push(program);
     }
     Ok(ready)
+}
+
+/// What must have held if the condition did, of the tests that the engine does not report as evidence: those on
+/// numbers and between fields, as far as they are joined by `and`.
+fn certain(condition: &Expr) -> Vec<(String, String)> {
+    match condition {
+        Expr::And(parts) => parts.iter().flat_map(certain).collect(),
+        Expr::IsTrue(inner) => certain(inner),
+        Expr::Leaf(leaf) if !matches!(leaf.kind, LeafKind::Predicate(_)) => {
+            let field = supply::fields_of(leaf).into_iter().next();
+            field.map(|field| (leaf.text.clone(), field.to_owned())).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The set that a source belongs to.

@@ -83,9 +83,7 @@ fn values(expr: &Expr, supplied: &dyn Fn(&str) -> bool) -> Values {
         Expr::Const(true) => TRUE,
         Expr::Const(false) => FALSE,
         Expr::Leaf(leaf) => {
-            let mut fields = BTreeSet::new();
-            fields_of(leaf, &mut fields);
-            if fields.into_iter().all(supplied) {
+            if fields_of(leaf).into_iter().all(supplied) {
                 ANY
             } else if matches!(leaf.kind, LeafKind::Exists(_)) {
                 FALSE
@@ -127,7 +125,7 @@ fn and(a: Values, b: Values) -> Values {
 fn read_by<'e>(expr: &'e Expr, fields: &mut BTreeSet<&'e str>) {
     match expr {
         Expr::Const(_) => {}
-        Expr::Leaf(leaf) => fields_of(leaf, fields),
+        Expr::Leaf(leaf) => fields.extend(fields_of(leaf)),
         Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| read_by(part, fields)),
         Expr::Not(inner) | Expr::IsTrue(inner) => read_by(inner, fields),
         Expr::Quantifier { list, body, .. } => {
@@ -137,34 +135,28 @@ fn read_by<'e>(expr: &'e Expr, fields: &mut BTreeSet<&'e str>) {
     }
 }
 
-fn fields_of<'e>(leaf: &'e Leaf, fields: &mut BTreeSet<&'e str>) {
+/// The fields that a test reads, in the order in which it names them.
+pub fn fields_of(leaf: &Leaf) -> Vec<&str> {
     match &leaf.kind {
-        LeafKind::Predicate(predicate) => {
-            fields.insert(&predicate.field.name);
-        }
+        LeafKind::Predicate(predicate) => vec![&predicate.field.name],
         LeafKind::Exists(field)
         | LeafKind::Flag(field)
         | LeafKind::OneOf { field, .. }
-        | LeafKind::AnyInt { field, .. } => {
-            fields.insert(&field.name);
-        }
+        | LeafKind::AnyInt { field, .. } => vec![&field.name],
         LeafKind::Compare { left, right, .. } => {
-            operand_fields(left, fields);
-            operand_fields(right, fields);
+            let mut fields = Vec::new();
+            operand_fields(left, &mut fields);
+            operand_fields(right, &mut fields);
+            fields
         }
-        LeafKind::FieldTest { left, right, .. } => {
-            fields.insert(&left.name);
-            fields.insert(&right.name);
-        }
+        LeafKind::FieldTest { left, right, .. } => vec![&left.name, &right.name],
     }
 }
 
-fn operand_fields<'e>(operand: &'e Operand, fields: &mut BTreeSet<&'e str>) {
+fn operand_fields<'e>(operand: &'e Operand, fields: &mut Vec<&'e str>) {
     match operand {
         Operand::Const(_) => {}
-        Operand::Field(field) | Operand::Length(field) => {
-            fields.insert(&field.name);
-        }
+        Operand::Field(field) | Operand::Length(field) => fields.push(&field.name),
         Operand::ToDecimal(inner) => operand_fields(inner, fields),
         Operand::Arithmetic { left, right, .. } => {
             operand_fields(left, fields);

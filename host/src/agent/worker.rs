@@ -277,7 +277,7 @@ fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mu
                 Some(template) => message::render(template, &ecs),
                 None => rule.info.title.clone(),
             },
-            evidence: evidence(judged, index, &ecs),
+            evidence: evidence(judged, index, &rule.certain, &ecs),
             origin: Origin { file: event.position.file.clone(), record: event.position.record },
             event: ecs.clone(),
         })));
@@ -285,12 +285,13 @@ fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mu
 }
 
 /// The tests of the program that held, each once, with the values they looked at.
-fn evidence(judged: &Judged<'_>, program: ProgramIndex, ecs: &Value) -> Vec<Evidence> {
+fn evidence(judged: &Judged<'_>, program: ProgramIndex, certain: &[(String, String)], ecs: &Value) -> Vec<Evidence> {
+    let held = judged.evidence(program).map(|held| (held.text, held.field, held.elements));
+    let certain = certain.iter().map(|(text, field)| (text.as_str(), field.as_str(), 0));
     let mut all: Vec<Evidence> = Vec::new();
-    for held in judged.evidence(program) {
-        let value =
-            value_at(ecs, held.field).map(|value| elements(value, held.elements)).and_then(|value| value_shown(&value));
-        let evidence = Evidence { test: held.text.to_owned(), field: held.field.to_owned(), value };
+    for (test, field, of) in held.chain(certain) {
+        let value = value_at(ecs, field).and_then(|value| value_shown(&elements(value, of)));
+        let evidence = Evidence { test: test.to_owned(), field: field.to_owned(), value };
         if !all.contains(&evidence) {
             all.push(evidence);
         }
@@ -311,9 +312,85 @@ fn elements(value: &Value, held: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use serde_json::json;
+    use trapline_programs::catalogue::catalogue;
+    use trapline_programs::diagnostic::Source;
 
     use super::*;
+    use crate::agent::load::{RuleText, load};
+    use crate::source::{Payload, Position, SourceId};
+
+    fn rules(names: &[&str]) -> Arc<Ruleset> {
+        let text: String = names
+            .iter()
+            .map(|name| format!("rule {name} {{ severity: low on process.exec where process.pid == 7 }}\n"))
+            .collect();
+        let texts = [RuleText { source: Source::new("r.trap", text), ruleset: "r.trap".into() }];
+        let loaded = load(&texts, catalogue()).unwrap();
+        assert_eq!(loaded.ruleset.rules.len(), names.len(), "{:?}", loaded.diagnostics);
+        Arc::new(loaded.ruleset)
+    }
+
+    fn raw(sequence: u64, text: &str) -> Item {
+        Item::Raw(RawEvent {
+            source: SourceId(0),
+            sequence,
+            position: Position { file: "e.jsonl".into(), record: sequence + 1 },
+            payload: Payload::Json(Bytes::copy_from_slice(text.as_bytes())),
+        })
+    }
+
+    const EVENT: &str = r#"{"event": {"category": ["process"], "type": ["start"]}, "process": {"pid": 7}}"#;
+
+    #[test]
+    fn rules_are_swapped_between_events_in_stream_order() {
+        let mut worker = Worker::new(rules(&["first"])).unwrap();
+        let mut alerts = Vec::new();
+        let stream = [raw(0, EVENT), Item::Swap(rules(&["second", "third"])), raw(1, EVENT), raw(2, EVENT)];
+        for item in stream {
+            worker.take(item, &mut |output| match output {
+                Output::Alert(alert) => alerts.push(format!("{} {}", alert.origin.record, alert.rule.name)),
+                other => panic!("{other:?}"),
+            });
+        }
+        assert_eq!(alerts, ["1 first", "2 second", "2 third", "3 second", "3 third"]);
+        assert_eq!(worker.counts().events, 3);
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_comes_out_and_the_stream_goes_on() {
+        let mut worker = Worker::new(rules(&["only"])).unwrap();
+        let mut seen = Vec::new();
+        for item in [raw(0, "{\"a\": "), raw(1, EVENT)] {
+            worker.take(item, &mut |output| {
+                seen.push(match output {
+                    Output::Alert(_) => "alert",
+                    Output::Refused(_) => "refused",
+                    Output::Trap(_) | Output::Failed(_) => "else",
+                });
+            });
+        }
+        assert_eq!(seen, ["refused", "alert"]);
+    }
+
+    #[test]
+    fn one_id_for_one_event_however_often_it_is_judged() {
+        let ids = |names: &[&str]| {
+            let mut ids = Vec::new();
+            let mut worker = Worker::new(rules(names)).unwrap();
+            worker.take(raw(5, EVENT), &mut |output| {
+                if let Output::Alert(alert) = output {
+                    ids.push(alert.id.clone());
+                }
+            });
+            ids
+        };
+        let alone = ids(&["b"]);
+        assert_eq!(alone, ids(&["b"]));
+        // Other rules beside it change nothing.
+        assert_eq!(ids(&["a", "b"])[1], alone[0]);
+    }
 
     #[test]
     fn evidence_of_a_list_is_what_held() {

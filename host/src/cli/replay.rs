@@ -1,8 +1,8 @@
 //! `trapline replay`: recorded events through rules, alerts out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::sink::Sink;
 use crate::sink::json::{self, JsonSink};
 use crate::sink::terminal::escape;
 use crate::sink::text::TextSink;
-use crate::source::{Inputs, Source as _, SourceError, SourceId};
+use crate::source::{ErrorKind, Inputs, Source as _, SourceError, SourceId};
 
 /// Run rules over recorded events and print the alerts
 #[derive(Args, Debug)]
@@ -136,6 +136,11 @@ impl Replay {
             return Ok(outcome);
         }
         let mut inputs = Inputs::open(SourceId(0), &self.input)?;
+        // Before the run, so that a path which cannot be written does not cost one.
+        let summary_file = match &self.summary {
+            Some(path) => Some((path, fs::File::create(path).with_context(|| path.display().to_string())?)),
+            None => None,
+        };
         let load_time = start.elapsed();
 
         let console = Console::with_progress(inputs.progress().bytes_total.unwrap_or(0));
@@ -149,6 +154,7 @@ impl Replay {
             refused: 0,
             traps: 0,
             broken: 0,
+            unreadable: BTreeSet::new(),
         };
         let start = Instant::now();
         while let Some(item) = inputs.next() {
@@ -164,12 +170,15 @@ impl Replay {
         run.console.finish();
         let lines = ruleset.rules.iter().map(|rule| (rule.info.id.clone(), RuleLine::of(rule))).collect();
         summary::print(&run.console, &summary, &lines, &run.notes(&supply));
-        if let Some(path) = &self.summary {
+        if let Some((path, mut file)) = summary_file {
             let text = json::to_string(&summary).map_err(OutputError)?;
-            fs::write(path, text + "\n").with_context(|| path.display().to_string())?;
+            file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;
         }
         if run.broken > 0 {
             return Err(Internal(format!("{} events could not be judged", run.broken)).into());
+        }
+        if let Some(path) = self.input.iter().find(|path| run.unreadable.contains(&path.display().to_string())) {
+            bail!("{} could not be read", path.display());
         }
         let wanted = self.fail_on.map(Severity::from);
         let found = wanted.is_some_and(|level| run.worst.is_some_and(|worst| worst >= level));
@@ -232,14 +241,18 @@ struct Run {
     traps: u64,
     /// Events that could not be judged.
     broken: u64,
+    /// Files that could not be read, or are of a format that is not supported.
+    unreadable: BTreeSet<String>,
 }
 
 impl Run {
     fn take(&mut self, item: Item) -> anyhow::Result<()> {
-        let Self { worker, sink, console, alerts, worst, refused, traps, broken } = self;
+        let Self { worker, sink, console, alerts, worst, refused, traps, broken, .. } = self;
         let mut failed = None;
+        let mut any = false;
         worker.take(item, &mut |output| match output {
             Output::Alert(alert) => {
+                any = true;
                 *alerts.entry(alert.rule.id.clone()).or_default() += 1;
                 *worst = (*worst).max(Some(alert.rule.severity));
                 if failed.is_none() {
@@ -260,6 +273,10 @@ impl Run {
                 }
             }
         });
+        if any && failed.is_none() {
+            // Who watches sees an alert when it happens, not when a buffer is full.
+            failed = console.aside(|| sink.flush()).err();
+        }
         match failed {
             None => Ok(()),
             Some(error) => Err(OutputError(error).into()),
@@ -267,6 +284,9 @@ impl Run {
     }
 
     fn refuse(&mut self, error: &SourceError) {
+        if matches!(error.kind, ErrorKind::Read { .. } | ErrorKind::Format { .. }) {
+            self.unreadable.insert(error.position.file.to_string());
+        }
         refuse(&self.console, &mut self.refused, error);
     }
 
@@ -292,24 +312,24 @@ impl Run {
             if supply.part.len() > 3 {
                 rules.push("…".to_owned());
             }
-            let count = summary::grouped(supply.part.len() as u64);
-            notes.push(format!("{count} rules also read fields that some source never has: {}", rules.join(", ")));
+            let count = summary::count(supply.part.len() as u64, "rule", "rules");
+            notes.push(format!("{count} can match without a field that some source never has: {}", rules.join(", ")));
         }
         if counts.field_errors > 0 {
-            let count = summary::grouped(counts.field_errors);
+            let count = summary::count(counts.field_errors, "value", "values");
             let examples: Vec<String> = counts
                 .field_error_examples
                 .iter()
                 .map(|error| format!("{} = `{}` is no {}", error.field, error.found, error.expected))
                 .collect();
-            notes.push(format!("{count} values did not fit their fields and were left out: {}", examples.join(", ")));
+            notes.push(format!("{count} left out for not fitting the type of the field: {}", examples.join(", ")));
         }
         if decoded.without_time > 0 {
-            notes.push(format!("{} events carry no time", summary::grouped(decoded.without_time)));
+            notes.push(format!("{} without a time", summary::count(decoded.without_time, "event", "events")));
         }
         if decoded.duplicate_keys > 0 {
-            let count = summary::grouped(decoded.duplicate_keys);
-            notes.push(format!("{count} keys occurred twice in one event; the last one held"));
+            let count = summary::count(decoded.duplicate_keys, "key", "keys");
+            notes.push(format!("{count} twice in one event: the last value holds"));
         }
         notes
     }

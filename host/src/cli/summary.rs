@@ -129,7 +129,11 @@ fn inert(lines: &mut Vec<String>, inert: &[InertRule]) {
     if groups.is_empty() {
         return;
     }
-    row(lines, "inert", &format!("{} rules cannot match anything in this input:", inert.len()));
+    row(
+        lines,
+        "inert",
+        &format!("{} cannot match anything in this input:", count(inert.len() as u64, "rule", "rules")),
+    );
     for (lack, names) in groups.iter().take(LINES_MAX) {
         let mut text: Vec<&str> = names.iter().copied().take(4).collect();
         let more = format!("{} more", names.len().saturating_sub(4));
@@ -156,6 +160,11 @@ pub(super) fn lack_text(lacks: &BTreeMap<String, Lacking>) -> String {
     let parts: Vec<String> =
         by_lack.iter().map(|(lack, profiles)| format!("{lack} (from {})", profiles.join(", "))).collect();
     parts.join("; ")
+}
+
+/// A number of things.
+pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 /// A number with a comma between groups of three digits.

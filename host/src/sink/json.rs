@@ -42,6 +42,10 @@ impl<W: Write> Sink for JsonSink<W> {
         if self.array { Ok(()) } else { self.out.write_all(b"\n") }
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         if self.array {
             self.out.write_all(if self.any { b"\n]\n" } else { b"[]\n" })?;

@@ -1,6 +1,6 @@
 //! Where alerts go.
 //!
-//! A sink gets alerts in order and writes each completely before it returns. Sinks decide how an alert looks, never
+//! A sink gets alerts in order. Sinks decide how an alert looks, never
 //! whether there is one. [`text`] is for people, [`json`] for other programs; both are safe on a terminal, whatever
 //! the event contained ([`terminal`]).
 
@@ -16,6 +16,9 @@ use crate::agent::alert::Alert;
 pub trait Sink {
     /// Delivers one alert.
     fn alert(&mut self, alert: &Alert) -> io::Result<()>;
+
+    /// Passes on what was delivered so far, so that a reader sees it.
+    fn flush(&mut self) -> io::Result<()>;
 
     /// Writes what is outstanding; called once, after the last alert.
     fn finish(&mut self) -> io::Result<()>;

@@ -62,6 +62,10 @@ impl<W: Write> Sink for TextSink<W> {
         self.out.write_all(text.as_bytes())
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }
