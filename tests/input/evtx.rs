@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{corpus, files, read_all};
+use crate::support::{corpus, files, read_all, read_bytes};
 
 /// As many records as the parser crate finds when it reads the file by itself.
 #[test]
@@ -61,5 +61,191 @@ fn alike(value: &Value) -> Value {
             })
         }
         other => other.clone(),
+    }
+}
+
+const FILE_HEADER_LEN: usize = 4096;
+const CHUNK_LEN: usize = 65_536;
+const CHUNK_HEADER_LEN: usize = 512;
+/// A record ends in a copy of its length, which says nothing new.
+const SIZE_COPY_LEN: usize = 4;
+
+fn number(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// Id, start and end of every record of a sound log, told by the framing alone.
+fn framing(log: &[u8]) -> Vec<(u64, usize, usize)> {
+    let mut records = Vec::new();
+    for start in (FILE_HEADER_LEN..log.len()).step_by(CHUNK_LEN) {
+        let chunk = &log[start..(start + CHUNK_LEN).min(log.len())];
+        if !chunk.starts_with(b"ElfChnk\0") {
+            continue;
+        }
+        let mut at = CHUNK_HEADER_LEN;
+        while at < number(chunk, 48) {
+            let id = u64::from_le_bytes(chunk[at + 8..at + 16].try_into().unwrap());
+            let len = number(chunk, at + 4);
+            records.push((id, start + at, start + at + len));
+            at += len;
+        }
+    }
+    records
+}
+
+/// Some small logs, with the ids of all their records read.
+fn samples() -> Vec<(String, Vec<u8>)> {
+    let Some(folder) = corpus("evtx-attack-samples") else { return Vec::new() };
+    let mut samples = Vec::new();
+    for file in files(&folder, "evtx") {
+        let log = std::fs::read(&file).unwrap();
+        if log.len() > FILE_HEADER_LEN + 4 * CHUNK_LEN {
+            continue;
+        }
+        let ids: Vec<u64> = framing(&log).iter().map(|(id, ..)| *id).collect();
+        if read_bytes("a.evtx", &log).records() == ids {
+            samples.push((file.display().to_string(), log));
+        }
+    }
+    assert!(samples.len() >= 10, "{} samples are no test", samples.len());
+    samples
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// Cut off anywhere: every record that is wholly there is read, and the cut is an error.
+#[test]
+fn cut_off_at_any_byte() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for (name, log) in samples().iter().step_by(6) {
+        let records = framing(log);
+        let mut cuts: Vec<usize> =
+            (0..log.len()).step_by(4096).chain([1, 7, 8, 100, 4095, 4097, 4104, 4607, 4608, 4609]).collect();
+        cuts.extend((0..40).map(|_| random.below(log.len())));
+        cuts.extend(
+            records.iter().step_by(9).flat_map(|(_, start, end)| [*start, start + 1, start + 24, end - 1, *end]),
+        );
+        for cut in cuts {
+            let outcome = read_bytes("a.evtx", &log[..cut]);
+            let whole: Vec<u64> =
+                records.iter().filter(|(_, _, end)| *end - SIZE_COPY_LEN <= cut).map(|(id, ..)| *id).collect();
+            assert_eq!(outcome.records(), whole, "{name} cut at {cut}: {:?}", outcome.errors());
+            let at_seam = cut == 0 || (cut >= FILE_HEADER_LEN && (cut - FILE_HEADER_LEN).is_multiple_of(CHUNK_LEN));
+            // What is cut off behind the last chunk that was used is no loss.
+            let unused = cut > FILE_HEADER_LEN
+                && log[FILE_HEADER_LEN + (cut - FILE_HEADER_LEN) / CHUNK_LEN * CHUNK_LEN..cut]
+                    .iter()
+                    .all(|byte| *byte == 0);
+            let errors = outcome.errors();
+            assert_eq!(errors.is_empty(), at_seam || unused, "{name} cut at {cut}: {errors:?}");
+            assert!(errors.len() <= 2, "{name} cut at {cut}: {errors:?}");
+        }
+    }
+}
+
+/// Damage to headers hides no record.
+#[test]
+fn damaged_headers() {
+    let (mut cases, samples) = (0, samples());
+    for (name, log) in &samples {
+        let ids: Vec<u64> = framing(log).iter().map(|(id, ..)| *id).collect();
+        let first = &log[FILE_HEADER_LEN..FILE_HEADER_LEN + CHUNK_LEN];
+        // Without checksums there is no telling what is damage, and what is left of older use is told from records
+        // by the header alone.
+        let is_clean = number(first, 120) & 5 == 0;
+        let is_new = !first[number(first, 48)..].windows(4).any(|window| window == b"\x2a\x2a\0\0");
+        let damages = [
+            ("file signature", 0, 8, "no signature", true),
+            ("file header", 8, 120, "checksum is wrong", true),
+            ("the whole file header", 0, FILE_HEADER_LEN, "no signature", true),
+            ("chunk signature", FILE_HEADER_LEN, FILE_HEADER_LEN + 8, "no signature", true),
+            ("record ids", FILE_HEADER_LEN + 8, FILE_HEADER_LEN + 40, "not what was written", is_clean && is_new),
+            ("offsets", FILE_HEADER_LEN + 44, FILE_HEADER_LEN + 52, "not what was written", is_clean && is_new),
+            ("tables", FILE_HEADER_LEN + 128, FILE_HEADER_LEN + 512, "not what was written", is_clean && is_new),
+            ("checksum", FILE_HEADER_LEN + 52, FILE_HEADER_LEN + 56, "not what was written", is_clean && is_new),
+        ];
+        for (what, from, to, expected, _) in damages.into_iter().filter(|(.., applies)| *applies) {
+            for fill in [0x00, 0x5a, 0xff] {
+                let mut damaged = log.clone();
+                damaged[from..to].fill(fill);
+                let outcome = read_bytes("a.evtx", &damaged);
+                let errors = outcome.errors();
+                assert_eq!(outcome.records(), ids, "{name}, {what} {fill:#x}: {errors:?}");
+                let told = matches!(&errors[..], [(_, text)] if text.contains(expected));
+                assert!(told, "{name}, {what} {fill:#x}: {errors:?}");
+                cases += usize::from(from > FILE_HEADER_LEN);
+            }
+        }
+    }
+    assert!(samples.is_empty() || cases > 50, "{cases} cases are no test");
+}
+
+/// A damaged record is an error, and the other records are read.
+#[test]
+fn damaged_records() {
+    for (name, log) in samples().iter().step_by(4) {
+        let records = framing(log);
+        // Records behind the first ones: those hold the templates that others need.
+        for (position, (id, start, end)) in records.iter().enumerate().skip(records.len() / 2).step_by(7) {
+            for (what, from, to) in
+                [("signature", *start, start + 4), ("length", start + 4, start + 8), ("all of it", *start, *end)]
+            {
+                let mut damaged = log.clone();
+                damaged[from..to].fill(0xee);
+                let outcome = read_bytes("a.evtx", &damaged);
+                let mut others: Vec<u64> = records.iter().map(|(id, ..)| *id).collect();
+                others.remove(position);
+                let errors = outcome.errors();
+                // Records whose template stood in the damaged one cannot be read, and are errors.
+                others
+                    .retain(|other| !errors.iter().any(|(record, text)| record == other && text.contains("template")));
+                assert_eq!(outcome.records(), others, "{name}, {what} of {id}: {errors:?}");
+                let chunk = FILE_HEADER_LEN + (start - FILE_HEADER_LEN) / CHUNK_LEN * CHUNK_LEN;
+                // A log that was not closed has no checksums yet.
+                let has_checksums = number(log, chunk + 120) & 5 == 0;
+                let checksum = errors.iter().filter(|(_, text)| text.contains("checksum of its records")).count();
+                assert_eq!(checksum, usize::from(has_checksums), "{name}: {errors:?}");
+                let record =
+                    errors.iter().filter(|(record, text)| record == id && text.contains("a record is damaged"));
+                assert_eq!(record.count(), 1, "{name}, {what} of {id}: {errors:?}");
+                let lost = records.len() - others.len();
+                assert_eq!(errors.len(), lost + checksum, "{name}, {what} of {id}: {errors:?}");
+            }
+        }
+    }
+}
+
+/// Bytes changed at random, whole stretches overwritten: no panic gets out, chunks without damage are whole.
+#[test]
+fn random_damage() {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for (name, log) in samples().iter().step_by(3) {
+        let records = framing(log);
+        for _ in 0..15 {
+            let mut damaged = log.clone();
+            let chunk = FILE_HEADER_LEN + random.below((log.len() - FILE_HEADER_LEN) / CHUNK_LEN) * CHUNK_LEN;
+            for _ in 0..=random.below(30) {
+                let at = chunk + random.below(CHUNK_LEN);
+                let len = [1, 1, 1, 4, 300][random.below(5)].min(chunk + CHUNK_LEN - at);
+                let fill = [0, 0xff, random.below(256) as u8][random.below(3)];
+                damaged[at..at + len].fill(fill);
+            }
+            let outcome = read_bytes("a.evtx", &damaged);
+            let read = outcome.records();
+            for (id, start, _) in &records {
+                if !(chunk..chunk + CHUNK_LEN).contains(start) {
+                    assert!(read.contains(id), "{name}: record {id} outside the damaged chunk is lost");
+                }
+            }
+        }
     }
 }

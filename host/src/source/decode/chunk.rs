@@ -1,7 +1,7 @@
 //! The records of one chunk of a Windows event log, as JSON text in the nested shape.
 //!
 //! The `evtx` crate reads the records and finds its way past damaged ones. This module decides what is damage, and
-//! gives the crate a chunk it can work with: a header that is damaged is replaced by one that admits every record.
+//! gives the crate a chunk it can work with: a header that is damaged is replaced by one made from the records.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -49,16 +49,19 @@ impl ChunkReader {
             return found;
         }
         let mut chunk = chunk.to_vec();
-        match check(&chunk) {
-            Health::Good => {}
-            Health::Records => {
-                found.push(damage("a chunk is damaged: the checksum of its records is wrong".to_owned()));
+        if !chunk.starts_with(CHUNK_MAGIC) {
+            found.push(damage("a chunk is damaged: its header has no signature".to_owned()));
+            if let Some(place) = chunk.get_mut(..CHUNK_MAGIC.len()) {
+                place.copy_from_slice(CHUNK_MAGIC);
             }
-            Health::Header => {
-                let message = "a chunk is damaged: its header has no signature, or its checksum is wrong";
-                found.push(damage(message.to_owned()));
+            if !header_is_sound(&chunk) {
                 replace_header(&mut chunk);
             }
+        } else if !header_is_sound(&chunk) {
+            found.push(damage("a chunk is damaged: its header is not what was written".to_owned()));
+            replace_header(&mut chunk);
+        } else if !records_are_sound(&chunk) {
+            found.push(damage("a chunk is damaged: the checksum of its records is wrong".to_owned()));
         }
         if chunk.len() < CHUNK_LEN {
             // The tables may point behind the end. They only save work: strings and templates are found without.
@@ -116,59 +119,99 @@ fn reason(error: &EvtxError) -> String {
     cause.to_string()
 }
 
-enum Health {
-    Good,
-    Header,
-    Records,
+/// The chunk is being written; its checksums are set when that is done.
+const DIRTY: u32 = 1;
+/// There are no checksums.
+const NO_CRC32: u32 = 4;
+
+fn number(chunk: &[u8], at: usize) -> u32 {
+    chunk.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-fn check(chunk: &[u8]) -> Health {
-    /// The chunk is being written; its checksums are set when that is done.
-    const DIRTY: u32 = 1;
-    /// There are no checksums.
-    const NO_CRC32: u32 = 4;
-    let number =
-        |at: usize| chunk.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
-    if !chunk.starts_with(CHUNK_MAGIC) {
-        return Health::Header;
-    }
-    if number(120) & (DIRTY | NO_CRC32) != 0 {
-        return Health::Good;
-    }
-    let header: Vec<u8> =
-        chunk.iter().take(120).chain(chunk.iter().take(HEADER_LEN).skip(TABLES_AT)).copied().collect();
-    if evtx::checksum_ieee(&header) != number(124) {
-        return Health::Header;
-    }
-    if chunk.len() < CHUNK_LEN {
-        // Reported as cut off already.
-        return Health::Good;
-    }
-    let records = usize::try_from(number(48)).ok().and_then(|end| chunk.get(HEADER_LEN..end));
-    if records.is_some_and(|records| evtx::checksum_ieee(records) == number(52)) {
-        Health::Good
-    } else {
-        Health::Records
-    }
+fn has_checksums(chunk: &[u8]) -> bool {
+    number(chunk, 120) & (DIRTY | NO_CRC32) == 0
 }
 
-/// A header that admits every record up to the end of the chunk.
+fn header_is_sound(chunk: &[u8]) -> bool {
+    let id = |at: usize| chunk.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let within = |offset: u32| usize::try_from(offset).is_ok_and(|at| (HEADER_LEN..=CHUNK_LEN).contains(&at));
+    let (last_at, free_space) = (number(chunk, 44), number(chunk, 48));
+    if has_checksums(chunk) {
+        let covered = chunk.iter().take(120).chain(chunk.iter().take(HEADER_LEN).skip(TABLES_AT));
+        return evtx::checksum_ieee(&covered.copied().collect::<Vec<u8>>()) == number(chunk, 124);
+    }
+    id(24) <= id(32) && last_at <= free_space && within(free_space)
+}
+
+fn records_are_sound(chunk: &[u8]) -> bool {
+    // A chunk that is cut off is reported as such.
+    if !has_checksums(chunk) || chunk.len() < CHUNK_LEN {
+        return true;
+    }
+    let records = usize::try_from(number(chunk, 48)).ok().and_then(|end| chunk.get(HEADER_LEN..end));
+    records.is_some_and(|records| evtx::checksum_ieee(records) == number(chunk, 52))
+}
+
+/// A header made from the records themselves.
 fn replace_header(chunk: &mut [u8]) {
-    let end = u32::try_from(chunk.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let extent = Extent::of(chunk);
     let mut put = |at: usize, bytes: &[u8]| {
         if let Some(place) = chunk.get_mut(at..at + bytes.len()) {
             place.copy_from_slice(bytes);
         }
     };
+    let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX).to_le_bytes();
     put(0, CHUNK_MAGIC);
-    put(8, &0u64.to_le_bytes());
-    put(16, &u64::MAX.to_le_bytes());
-    put(24, &0u64.to_le_bytes());
-    put(32, &u64::MAX.to_le_bytes());
+    put(8, &extent.first.to_le_bytes());
+    put(16, &extent.last.to_le_bytes());
+    put(24, &extent.first.to_le_bytes());
+    put(32, &extent.last.to_le_bytes());
     put(40, &128u32.to_le_bytes());
-    put(44, &end);
-    put(48, &end);
+    put(44, &offset(extent.last_at));
+    put(48, &offset(extent.end));
     clear_tables(chunk);
+}
+
+/// Where the records of a chunk lie, told by their framing alone.
+#[derive(Debug, PartialEq, Eq)]
+struct Extent {
+    first: u64,
+    last: u64,
+    /// Where the last record begins.
+    last_at: usize,
+    end: usize,
+}
+
+impl Extent {
+    /// Ids rise along a chunk. Behind its last record, older ones may be left of an earlier use of the file; ids that
+    /// do not rise, or leap, are theirs.
+    fn of(chunk: &[u8]) -> Self {
+        const MAGIC: &[u8] = b"\x2a\x2a\0\0";
+        const RECORD_LEN_MIN: usize = 28;
+        const LEAP_MAX: u64 = EVENTS_PER_RAW_MAX;
+        let size = |at: usize| chunk.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let record = |at: usize| {
+            let len = usize::try_from(size(at + 4)?).ok().filter(|len| *len >= RECORD_LEN_MIN)?;
+            let id = u64::from_le_bytes(chunk.get(at + 8..at + 16)?.try_into().ok()?);
+            let sound = chunk.get(at..at + 4)? == MAGIC && size(at.checked_add(len)? - 4) == size(at + 4);
+            sound.then_some((id, at + len))
+        };
+        let mut extent: Option<Self> = None;
+        let mut at = HEADER_LEN;
+        while at < chunk.len() {
+            let follows = |id: u64| extent.as_ref().is_none_or(|known| id > known.last && id - known.last <= LEAP_MAX);
+            match record(at).filter(|(id, _)| follows(*id)) {
+                Some((id, end)) => {
+                    let first = extent.map_or(id, |known| known.first);
+                    extent = Some(Self { first, last: id, last_at: at, end });
+                    at = end;
+                }
+                // Records begin at multiples of eight.
+                None => at = (at + 1).next_multiple_of(8),
+            }
+        }
+        extent.unwrap_or(Self { first: 0, last: 0, last_at: HEADER_LEN, end: HEADER_LEN })
+    }
 }
 
 fn clear_tables(chunk: &mut [u8]) {

@@ -98,7 +98,7 @@ fn class_name(root: &Node<'_>, category: &str, types: &[String], action: &str) -
         "process" if says(&["openprocess", "processaccess", "ptrace"]) || is("access") => "process.access",
         "process" if is("end") || says(&["exit", "terminat", "stopped"]) || action == "end" => "process.exit",
         // A fork alone starts no program.
-        "process" if action == "fork" => return None,
+        "process" if says(&["fork"]) => "process.fork",
         "process" if is("start") || is("creation") || says(&["exec", "processstarted", "processcreat"]) => {
             "process.exec"
         }
