@@ -364,3 +364,44 @@ fn literal_text(catalogue: &Catalogue, ty: FieldType, literal: &Literal) -> Stri
         (Literal::Records(_), _) => "[…]".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_expected_against_what_is_said() {
+        use Said::{Alert, NotEvaluable, Nothing};
+        let alert = |at, severity| Expectation::Alert { at, severity };
+        let (any, second) = (alert(None, None), alert(Some(2), None));
+        let cases: &[(&[Expectation], &[Said], bool)] = &[
+            (&[any], &[Nothing, Alert], true),
+            (&[alert(None, None)], &[Nothing, NotEvaluable], false),
+            (&[second], &[Nothing, Alert], true),
+            (&[alert(Some(2), None)], &[Alert, Nothing], false),
+            (&[alert(Some(3), None)], &[Alert, Alert], false),
+            (&[alert(None, Some(Severity::Low))], &[Alert], true),
+            (&[alert(None, Some(Severity::High))], &[Alert], false),
+            (&[alert(Some(1), None), alert(Some(2), None)], &[Alert, Alert], true),
+            (&[Expectation::None], &[Nothing, NotEvaluable], true),
+            (&[Expectation::None], &[Alert], false),
+            (&[Expectation::NotEvaluable], &[Nothing, NotEvaluable], true),
+            (&[Expectation::NotEvaluable], &[Nothing], false),
+            (&[Expectation::NotEvaluable], &[NotEvaluable, Alert], false),
+            (&[Expectation::None], &[Said::Trap("boom".into())], false),
+        ];
+        for (expect, said, holds) in cases {
+            assert_eq!(compare(expect, said, Severity::Low).is_ok(), *holds, "{expect:?} {said:?}");
+        }
+        let (expected, got) = compare(&[alert(Some(2), None)], &[Alert, NotEvaluable], Severity::Low).unwrap_err();
+        assert_eq!(expected, "an alert at event 2");
+        assert_eq!(got, "an alert of severity low at event 1; not evaluable at event 2");
+    }
+
+    #[test]
+    fn a_recorded_file_lies_beside_the_rule() {
+        assert_eq!(beside("rules/a.trap", "events.jsonl"), Path::new("rules/events.jsonl"));
+        assert_eq!(beside("a.trap", "events.jsonl"), Path::new("events.jsonl"));
+        assert_eq!(beside("rules/a.trap", "/e.jsonl"), Path::new("/e.jsonl"));
+    }
+}

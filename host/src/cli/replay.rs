@@ -169,7 +169,7 @@ impl Replay {
         let summary = run.summary(&ruleset, &supply, loaded.refused, load_time, start.elapsed());
         run.console.finish();
         let lines = ruleset.rules.iter().map(|rule| (rule.info.id.clone(), RuleLine::of(rule))).collect();
-        summary::print(&run.console, &summary, &lines, &run.notes(&supply));
+        run.console.line(&summary::render(&summary, &lines, &run.notes(&supply)));
         if let Some((path, mut file)) = summary_file {
             let text = json::to_string(&summary).map_err(OutputError)?;
             file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;

@@ -149,3 +149,49 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Arc<Source>> {
     file.take(limit).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
     Ok(Source::new(path.display().to_string(), String::from_utf8_lossy(&bytes)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_at_and_over_the_depth() {
+        for (depth, good) in [(FOLDER_DEPTH_MAX - 1, true), (FOLDER_DEPTH_MAX, true), (FOLDER_DEPTH_MAX + 1, false)] {
+            let root = tempfile::tempdir().unwrap();
+            let mut folder = root.path().to_owned();
+            folder.extend((0..depth).map(|_| "d"));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("a.trap"), "").unwrap();
+            let found = RuleFiles::find(&[root.path().to_owned()]);
+            assert_eq!(found.is_ok(), good, "{depth}");
+        }
+    }
+
+    #[test]
+    fn files_are_found_sorted_and_hidden_ones_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join(".git")).unwrap();
+        for name in ["b.trap", "a.trap", ".hidden.trap", ".git/c.trap", "notes.md", "x.yml", "y.o"] {
+            fs::write(root.path().join(name), "\u{fffd}").unwrap();
+        }
+        let found = RuleFiles::find(&[root.path().to_owned()]).unwrap();
+        let names: Vec<String> = found.texts().iter().map(|text| text.source.name.clone()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names[0].ends_with("a.trap") && names[1].ends_with("b.trap"), "{names:?}");
+        assert_eq!(found.skipped.len(), 2);
+        assert!(!found.is_named(&names[0]));
+        let named = RuleFiles::find(&[root.path().join("a.trap")]).unwrap();
+        assert!(named.is_named(&names[0]));
+    }
+
+    #[test]
+    fn a_long_file_is_read_only_as_far_as_the_compiler_would_take_it() {
+        let root = tempfile::tempdir().unwrap();
+        let max = lang::limits::FILE_LEN_MAX;
+        for (len, read_len) in [(max - 1, max - 1), (max, max), (max + 1, max + 1), (max + 2, max + 1)] {
+            let path = root.path().join("long.trap");
+            fs::write(&path, vec![b' '; len]).unwrap();
+            assert_eq!(read(&path).unwrap().text.len(), read_len);
+        }
+    }
+}

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anstyle::{AnsiColor, Style};
 use trapline_programs::hir::Severity;
 
-use super::Console;
 use crate::agent::load::LoadedRule;
 use crate::agent::summary::{InertRule, Lacking, Summary};
 use crate::sink::terminal::escape;
@@ -37,8 +36,8 @@ impl RuleLine {
     }
 }
 
-/// Prints the summary. `rules` has a line for each rule id; `notes` is what else should be known.
-pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<String, RuleLine>, notes: &[String]) {
+/// The summary as text with colours. `rules` has a line for each rule id; `notes` is what else should be known.
+pub(super) fn render(summary: &Summary, rules: &BTreeMap<String, RuleLine>, notes: &[String]) -> String {
     let mut lines = vec![String::new()];
     let numbers = [
         (summary.events, "event", "events"),
@@ -71,7 +70,8 @@ pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<Strin
         });
     }
     if by_rule.len() > LINES_MAX {
-        lines.push(format!("           {LABEL}and {} more rules{LABEL:#}", by_rule.len() - LINES_MAX));
+        let more = count((by_rule.len() - LINES_MAX) as u64, "more rule", "more rules");
+        lines.push(format!("           {LABEL}and {more}{LABEL:#}"));
     }
     if !summary.not_evaluable_by_rule.is_empty() {
         let name = |id: &String| rules.get(id).map_or_else(|| escape(id), |rule| escape(&rule.name)).into_owned();
@@ -113,7 +113,7 @@ pub(super) fn print(console: &Console, summary: &Summary, rules: &BTreeMap<Strin
             nanoseconds(latency.max)
         ),
     );
-    console.line(&lines.join("\n"));
+    lines.join("\n")
 }
 
 fn row(lines: &mut Vec<String>, label: &str, text: &str) {
@@ -147,19 +147,26 @@ fn inert(lines: &mut Vec<String>, inert: &[InertRule]) {
     }
 }
 
-/// `no file.create in ecs; no process.args in sysmon`
-pub(super) fn lack_text(lacks: &BTreeMap<String, Lacking>) -> String {
+/// `no file.create from ecs; no process.tty.name from sysmon`
+fn lack_text(lacks: &BTreeMap<String, Lacking>) -> String {
     let mut by_lack: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (profile, lack) in lacks {
         let text = match lack {
             Lacking::Classes(names) | Lacking::Fields(names) => format!("no {}", names.join(", ")),
+            // A matter of the hosts, not of the sources.
             Lacking::Os(names) => format!("no events of {}", names.join(", ")),
         };
-        by_lack.entry(text).or_default().push(profile);
+        let profiles = by_lack.entry(text).or_default();
+        if !matches!(lack, Lacking::Os(_)) {
+            profiles.push(profile);
+        }
     }
-    let parts: Vec<String> =
-        by_lack.iter().map(|(lack, profiles)| format!("{lack} (from {})", profiles.join(", "))).collect();
-    parts.join("; ")
+    let parts = by_lack.iter().map(|(lack, profiles)| match profiles.as_slice() {
+        [] => lack.clone(),
+        few @ ([_] | [_, _] | [_, _, _]) => format!("{lack} from {}", few.join(", ")),
+        many => format!("{lack} from any of {} sources", many.len()),
+    });
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// A number of things.
@@ -212,12 +219,42 @@ mod tests {
     }
 
     #[test]
+    fn so_many_rules_have_a_line_and_the_rest_is_counted() {
+        for (rules, lines, rest) in [(11, 11, false), (12, 12, false), (13, 12, true)] {
+            let mut summary = Summary::default();
+            summary.alerts_by_rule = (0..rules).map(|number| (format!("rule-{number:02}"), 1)).collect();
+            let text = render(&summary, &BTreeMap::new(), &[]);
+            assert_eq!(text.matches("rule-").count(), lines, "{text}");
+            assert_eq!(text.contains("and 1 more rule"), rest, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_rules_cannot_write_on_the_terminal() {
+        let nasty = "x\u{1b}[2J\r\u{202e}".to_owned();
+        let mut summary = Summary::default();
+        summary.alerts_by_rule.insert(nasty.clone(), 1);
+        summary.not_evaluable_by_rule.insert(nasty.clone(), 1);
+        let lacks = BTreeMap::from([(nasty.clone(), Lacking::Fields(vec![nasty.clone()]))]);
+        summary.inert.push(InertRule { id: nasty.clone(), name: nasty.clone(), lacks });
+        let line = RuleLine { name: nasty.clone(), title: nasty.clone(), severity: Severity::Low };
+        for rules in [BTreeMap::new(), BTreeMap::from([(nasty.clone(), line)])] {
+            let text = render(&summary, &rules, std::slice::from_ref(&nasty));
+            assert!(!text.contains("\u{1b}[2J") && !text.contains('\r') && !text.contains('\u{202e}'), "{text:?}");
+        }
+    }
+
+    #[test]
     fn profiles_that_lack_the_same_are_named_together() {
         let lacks = BTreeMap::from([
             ("ecs".to_owned(), Lacking::Classes(vec!["file.create".into()])),
             ("nxlog".to_owned(), Lacking::Classes(vec!["file.create".into()])),
             ("sysmon".to_owned(), Lacking::Fields(vec!["process.args".into()])),
         ]);
-        assert_eq!(lack_text(&lacks), "no file.create (from ecs, nxlog); no process.args (from sysmon)");
+        assert_eq!(lack_text(&lacks), "no file.create from ecs, nxlog; no process.args from sysmon");
+        let linux = BTreeMap::from([("sysmon".to_owned(), Lacking::Os(vec!["linux".into()]))]);
+        assert_eq!(lack_text(&linux), "no events of linux");
+        let many = (0..4).map(|number| (number.to_string(), Lacking::Fields(vec!["a".into()]))).collect();
+        assert_eq!(lack_text(&many), "no a from any of 4 sources");
     }
 }

@@ -25,7 +25,8 @@ use crate::agent::alert::{Alert, rfc3339, severity_name, value_at, value_text};
 
 /// The most characters of one value on the screen.
 const CHARS_MAX: usize = 400;
-/// Tests are padded to this width so that the values beside them line up; longer ones push theirs to the right.
+/// Tests are padded to this width so that the values beside them line up; behind a longer one the value has a line of
+/// its own.
 const TEST_WIDTH: usize = 44;
 
 const LABEL: Style = Style::new().dimmed();
@@ -115,7 +116,12 @@ fn render(alert: &Alert) -> String {
         let test = escape_cut(&evidence.test, CHARS_MAX);
         let value = evidence.value.as_deref().map_or_else(|| "-".to_owned(), |value| escape_cut(value, CHARS_MAX));
         let label = if index == 0 { "because" } else { "" };
-        page.line(label, &format!("{test:<TEST_WIDTH$}  {STRONG}{value}{STRONG:#}"));
+        if test.chars().count() <= TEST_WIDTH {
+            page.line(label, &format!("{test:<TEST_WIDTH$}  {STRONG}{value}{STRONG:#}"));
+        } else {
+            page.line(label, &test);
+            page.line("", &format!("{:TEST_WIDTH$}  {STRONG}{value}{STRONG:#}", ""));
+        }
     }
     page.line("rule", &rule_line(alert));
     page.line("source", &format!("{}:{}", escape(&alert.origin.file), alert.origin.record));
@@ -216,6 +222,26 @@ mod tests {
 
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn long_values_are_cut_on_the_screen() {
+        for (len, cut) in [(CHARS_MAX - 1, false), (CHARS_MAX, false), (CHARS_MAX + 1, true)] {
+            let text = plain(&sample(json!({ "process": { "name": "x", "command_line": "é".repeat(len) } })));
+            assert_eq!(text.matches('é').count(), len.min(CHARS_MAX));
+            assert_eq!(text.contains("(1 more characters)"), cut);
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_long_test_has_a_line_of_its_own() {
+        for (len, own) in [(TEST_WIDTH - 1, false), (TEST_WIDTH, false), (TEST_WIDTH + 1, true)] {
+            let mut alert = sample(json!({}));
+            alert.evidence[0].test = "t".repeat(len);
+            let text = plain(&alert);
+            let line = text.lines().find(|line| line.contains("bash") && !line.contains("ran")).unwrap();
+            assert_eq!(!line.contains('t'), own, "{text}");
+        }
     }
 
     #[test]
