@@ -97,6 +97,7 @@ impl<'p, 'o> Explorer<'p, 'o> {
         let entry = self.entry_state();
         if let Some(first) = self.pending.first_mut() {
             self.bytes = entry.bytes();
+            self.bytes_most = self.bytes;
             *first = Some(Entry { state: entry, from: None, decisions: 0 });
         }
         for id in cfg.order() {
@@ -134,6 +135,7 @@ impl<'p, 'o> Explorer<'p, 'o> {
 
     fn block(&mut self, cfg: &Cfg<'_>, id: BlockId, entry: Entry) -> Result<(), Box<Refusal>> {
         let Entry { mut state, from, decisions } = entry;
+        self.bytes = self.bytes.saturating_sub(state.bytes());
         self.set_way(id, from);
         let Some(block) = cfg.block(id) else { return Ok(()) };
         if !state.is_consistent() {
@@ -148,13 +150,10 @@ impl<'p, 'o> Explorer<'p, 'o> {
             self.reached += 1;
             last = Some((pc, instruction));
         }
-        self.stack_bytes = self.stack_bytes.max(state.stack().depth());
-        if let Some((pc, instruction)) = last {
-            self.leave(cfg, id, pc, instruction, &mut state, decisions)?;
+        match last {
+            Some((pc, instruction)) => self.leave(cfg, id, pc, instruction, state, decisions),
+            None => Ok(()),
         }
-        self.bytes = self.bytes.saturating_sub(state.bytes());
-        self.pool.push(state);
-        Ok(())
     }
 
     /// Checks what must hold before an instruction and moves the state past it.
@@ -208,27 +207,37 @@ impl<'p, 'o> Explorer<'p, 'o> {
         id: BlockId,
         pc: u32,
         instruction: &Decoded,
-        state: &mut AbstractState,
+        mut state: Box<AbstractState>,
         decisions: u32,
     ) -> Result<(), Box<Refusal>> {
         let successors = cfg.successors(id);
-        let decides = matches!(instruction.kind(), Kind::Branch(..));
         let way = |taken| (id, Decision { pc, taken });
-        if let Some(target) = successors.taken {
-            let mut copy = self.copy(state);
-            let possible = !decides || transfer::assume(&mut copy, instruction, true);
-            if possible {
-                self.cost(id).taken = true;
-                self.arrive(target, &copy, way(true), decisions + 1, pc)?;
+        match (successors.taken, successors.next) {
+            (Some(target), Some(next)) => {
+                let mut taken = self.copy(&state);
+                if transfer::assume(&mut taken, instruction, true) {
+                    self.cost(id).taken = true;
+                    self.arrive(target, taken, way(true), decisions + 1, pc)?;
+                } else {
+                    self.pool.push(taken);
+                }
+                if transfer::assume(&mut state, instruction, false) {
+                    self.cost(id).next = true;
+                    self.arrive(next, state, way(false), decisions + 1, pc)?;
+                } else {
+                    self.pool.push(state);
+                }
             }
-            self.pool.push(copy);
-        }
-        if let Some(next) = successors.next
-            && (!decides || transfer::assume(state, instruction, false))
-        {
-            self.cost(id).next = true;
-            // Falling through is a decision only where there was a choice.
-            self.arrive(next, state, way(false), decisions + u32::from(decides), pc)?;
+            (Some(target), None) => {
+                self.cost(id).taken = true;
+                self.arrive(target, state, way(true), decisions + 1, pc)?;
+            }
+            // Falling through is no decision.
+            (None, Some(next)) => {
+                self.cost(id).next = true;
+                self.arrive(next, state, way(false), decisions, pc)?;
+            }
+            (None, None) => self.pool.push(state),
         }
         Ok(())
     }
@@ -237,30 +246,26 @@ impl<'p, 'o> Explorer<'p, 'o> {
     fn arrive(
         &mut self,
         target: BlockId,
-        state: &AbstractState,
+        state: Box<AbstractState>,
         way: (BlockId, Decision),
         decisions: u32,
         pc: u32,
     ) -> Result<(), Box<Refusal>> {
         self.count_step(pc)?;
-        let fresh = match self.pending.get_mut(target.0 as usize) {
-            Some(Some(entry)) => {
-                let before = entry.state.bytes();
-                entry.state.join(state);
-                self.bytes = (self.bytes + entry.state.bytes()).saturating_sub(before);
+        let Some(pending) = self.pending.get_mut(target.0 as usize) else { return Ok(()) };
+        match pending {
+            Some(entry) => {
+                self.bytes = self.bytes.saturating_sub(entry.state.bytes());
+                entry.state.join(&state);
+                self.bytes += entry.state.bytes();
                 if decisions < entry.decisions {
                     (entry.from, entry.decisions) = (Some(way), decisions);
                 }
-                false
+                self.pool.push(state);
             }
-            Some(None) => true,
-            None => false,
-        };
-        if fresh {
-            let copy = self.copy(state);
-            self.bytes += copy.bytes();
-            if let Some(slot) = self.pending.get_mut(target.0 as usize) {
-                *slot = Some(Entry { state: copy, from: Some(way), decisions });
+            None => {
+                self.bytes += state.bytes();
+                *pending = Some(Entry { state, from: Some(way), decisions });
             }
         }
         self.bytes_most = self.bytes_most.max(self.bytes);

@@ -44,6 +44,16 @@ impl Scalar {
         Self { unsigned: Unsigned { min, max }, ..Self::unknown(bits) }.reduced(bits)
     }
 
+    /// Any number of the lower bits of a width, zeros above; fewer than all.
+    pub const fn low_bits(low: Bits) -> Self {
+        let (min, max) = (0, low.mask());
+        Self {
+            tnum: Tnum::unknown(low),
+            unsigned: Unsigned { min, max },
+            signed: Signed { min: 0, max: max.cast_signed() },
+        }
+    }
+
     /// Signed numbers between two bounds.
     pub fn signed_range(min: i64, max: i64, bits: Bits) -> Self {
         Self { signed: Signed { min, max }, ..Self::unknown(bits) }.reduced(bits)
@@ -85,14 +95,14 @@ impl Scalar {
     }
 
     /// The invariants that hold after every step: something is possible, all within the width, and the parts agree
-    /// (reducing them again teaches nothing that contradicts).
+    /// (one more round of sharpening finds no contradiction).
     pub fn is_consistent(self, bits: Bits) -> bool {
         !self.is_empty()
             && self.tnum.is_well_formed(bits)
             && self.unsigned.max <= bits.mask()
             && self.signed.min >= bits.signed_min()
             && self.signed.max <= bits.signed_max()
-            && !self.reduced(bits).is_empty()
+            && (self.is_settled(bits) || self.reduced_once(bits).is_some())
     }
 
     const EMPTY: Self = Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY };
@@ -100,6 +110,9 @@ impl Scalar {
     /// Lets each part sharpen the others. The result is empty if they contradict.
     #[must_use]
     pub fn reduced(self, bits: Bits) -> Self {
+        if self.is_settled(bits) {
+            return self;
+        }
         let mut current = self;
         // Bounds fix leading bits, known bits fix bounds; a third round has never been seen to help, and stopping
         // early only loses precision.
@@ -111,6 +124,14 @@ impl Scalar {
             current = next;
         }
         current
+    }
+
+    /// Whether it is one number or any number, the commonest values, whose parts have nothing to tell each other.
+    fn is_settled(self, bits: Bits) -> bool {
+        match self.tnum.as_constant() {
+            Some(value) => self == Self::exact(value, bits),
+            None => self == Self::unknown(bits),
+        }
     }
 
     fn reduced_once(self, bits: Bits) -> Option<Self> {
@@ -153,6 +174,11 @@ impl Scalar {
     #[must_use]
     pub fn meet(self, other: Self, bits: Bits) -> Self {
         let (a, b) = (self, other);
+        for (number, set) in [(a, b), (b, a)] {
+            if let Some(value) = number.as_constant() {
+                return if set.contains(value, bits) { number } else { Self::EMPTY };
+            }
+        }
         match a.tnum.meet(b.tnum) {
             Some(tnum) => {
                 Self { tnum, unsigned: a.unsigned.meet(b.unsigned), signed: a.signed.meet(b.signed) }.reduced(bits)
@@ -415,31 +441,52 @@ impl Scalar {
         }
         if common.is_power_of_two() {
             // Only one bit can do it, so it is set.
-            return self.meet(Self::of_tnum(Tnum::new(common, bits.mask() & !common), bits), bits);
+            return self.with_tnum(Tnum::new(common, bits.mask() & !common), bits);
         }
-        self.meet(Self::range(1, bits.mask(), bits), bits)
+        self.at_least(1, bits)
     }
 
     /// Members that can have no bit in common with a member of `other`.
     fn sharing_no_bit(self, other: Self, bits: Bits) -> Self {
-        let clear = other.tnum.ones();
-        self.meet(Self::of_tnum(Tnum::new(0, bits.mask() & !clear), bits), bits)
+        self.with_tnum(Tnum::new(0, bits.mask() & !other.tnum.ones()), bits)
+    }
+
+    // What teaches nothing new is told apart first: most comparisons are with constants, which learn nothing.
+
+    fn with_tnum(self, tnum: Tnum, bits: Bits) -> Self {
+        match self.tnum.meet(tnum) {
+            Some(tnum) if tnum == self.tnum => self,
+            Some(tnum) => Self { tnum, ..self }.reduced(bits),
+            None => Self::EMPTY,
+        }
     }
 
     fn at_most(self, max: u64, bits: Bits) -> Self {
-        Self { unsigned: Unsigned { min: self.unsigned.min, max: self.unsigned.max.min(max) }, ..self }.reduced(bits)
+        if self.unsigned.max <= max {
+            return self;
+        }
+        Self { unsigned: Unsigned { min: self.unsigned.min, max }, ..self }.reduced(bits)
     }
 
     fn at_least(self, min: u64, bits: Bits) -> Self {
-        Self { unsigned: Unsigned { min: self.unsigned.min.max(min), max: self.unsigned.max }, ..self }.reduced(bits)
+        if self.unsigned.min >= min {
+            return self;
+        }
+        Self { unsigned: Unsigned { min, max: self.unsigned.max }, ..self }.reduced(bits)
     }
 
     fn signed_at_most(self, max: i64, bits: Bits) -> Self {
-        Self { signed: Signed { min: self.signed.min, max: self.signed.max.min(max) }, ..self }.reduced(bits)
+        if self.signed.max <= max {
+            return self;
+        }
+        Self { signed: Signed { min: self.signed.min, max }, ..self }.reduced(bits)
     }
 
     fn signed_at_least(self, min: i64, bits: Bits) -> Self {
-        Self { signed: Signed { min: self.signed.min.max(min), max: self.signed.max }, ..self }.reduced(bits)
+        if self.signed.min >= min {
+            return self;
+        }
+        Self { signed: Signed { min, max: self.signed.max }, ..self }.reduced(bits)
     }
 }
 

@@ -109,7 +109,8 @@ pub(super) fn arithmetic(op: AluOp, width: Width, a: RegType, b: RegType) -> Reg
 fn of_size(size: Size, extend: Extension) -> Scalar {
     let bits = Bits::new(size.bytes() * 8);
     match extend {
-        Extension::Zero => Scalar::range(0, bits.mask(), B64),
+        Extension::Zero if bits != B64 => Scalar::low_bits(bits),
+        Extension::Zero => Scalar::unknown(B64),
         Extension::Sign => Scalar::signed_range(bits.signed_min(), bits.signed_max(), B64),
     }
 }
