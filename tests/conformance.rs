@@ -20,6 +20,7 @@ use trapline_vm::interp::{Code, Outcome};
 use trapline_vm::isa::{Group, Instruction, assemble, disassemble};
 use trapline_vm::memory::Memory;
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Loaded, Program, ProgramKind};
+use trapline_vm::verifier::verify;
 
 /// What should come of a case.
 #[derive(Clone, Debug)]
@@ -40,11 +41,21 @@ struct Case {
     groups: Option<Vec<String>>,
 }
 
-/// An executor under test: runs what was loaded in this memory.
-type Executor = fn(&Loaded, &mut Memory) -> Outcome;
+/// An executor under test: runs what was loaded in this memory; None if it does not take the program.
+type Executor = fn(&Loaded, &mut Memory) -> Option<Outcome>;
 
-const EXECUTORS: &[(&str, Executor)] =
-    &[("interpreter", |loaded, memory| Code::checked(loaded).run(memory, FUEL_LIMIT_DEFAULT))];
+const EXECUTORS: &[(&str, Executor)] = &[("interpreter", checked), ("interpreter, proved", proved)];
+
+fn checked(loaded: &Loaded, memory: &mut Memory) -> Option<Outcome> {
+    Some(Code::checked(loaded).run(memory, FUEL_LIMIT_DEFAULT))
+}
+
+/// Only programs that the verifier accepts: many cases do what it refuses, such as reading a register never written.
+fn proved(loaded: &Loaded, memory: &mut Memory) -> Option<Outcome> {
+    let verified = verify(loaded.clone()).ok()?;
+    let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).expect("a proof fits its program");
+    Some(code.run(memory, FUEL_LIMIT_DEFAULT))
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -60,6 +71,9 @@ fn main() -> ExitCode {
         None => eprintln!("bpf_conformance is not at hand: only the project's own cases run"),
     }
     let mut trials = Vec::new();
+    let is_proved = |case: &Case| load(case).is_ok_and(|loaded| verify(loaded).is_ok());
+    let proved = cases.iter().filter(|(_, case)| matches!(case.want, Want::Result(_)) && is_proved(case)).count();
+    assert!(2 * proved > cases.len(), "the verifier takes only {proved} of {} cases", cases.len());
     for (name, case) in cases {
         for (executor, run) in EXECUTORS {
             let (case, run) = (case.clone(), *run);
@@ -206,7 +220,7 @@ fn check(case: &Case, run: Executor) -> Result<(), Failed> {
         }
     }
     let mut memory = Memory::for_raw(&case.mem)?;
-    let outcome = run(&loaded, &mut memory);
+    let Some(outcome) = run(&loaded, &mut memory) else { return Ok(()) };
     match (&case.want, outcome.result) {
         (Want::Result(want), Ok(r0)) if r0 == *want => {}
         (Want::Trap(want), Err(stop)) if stop.trap.info().name == want => {}
