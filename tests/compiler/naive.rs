@@ -325,7 +325,7 @@ fn pair_test(op: StrOp, fold: bool, left: &State, right: &State) -> Option<bool>
         let bytes = match value {
             Val::Str(text) => text.as_bytes().to_vec(),
             Val::Bytes(bytes) => bytes.clone(),
-            Val::Ip(IpAddr::V4(ip)) => ip.octets().to_vec(),
+            Val::Ip(IpAddr::V4(ip)) => ip.to_ipv6_mapped().octets().to_vec(),
             Val::Ip(IpAddr::V6(ip)) => ip.octets().to_vec(),
             other => panic!("{other:?} is not compared with fields"),
         };

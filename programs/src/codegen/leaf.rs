@@ -2,11 +2,11 @@
 //!
 //! An outcome that cannot occur costs nothing, and outcomes with the same answer are not told apart.
 
-use trapline_vm::helper::{FALSE, STR_TEST_FOLD, STR_TEST_LIST, TRUE, UNKNOWN};
+use trapline_vm::helper::{FALSE, STR_TEST_FOLD, STR_TEST_IP, STR_TEST_LIST, TRUE, UNKNOWN};
 use trapline_vm::isa::Op;
 use trapline_vm::predicate::{Cmp, FieldRef, Predicate, StrOp};
 use trapline_vm::program::RelocationKind;
-use trapline_vm::record::FieldType;
+use trapline_vm::record::{FieldType, Scalar};
 
 use super::assembler::{Label, Reg};
 use super::{Answers, CodegenError, Exits, FRAME, Generator, LOST, PRESENT, TRUNCATED};
@@ -89,6 +89,9 @@ impl<'d> Generator<'d> {
                 }
                 if matches!(left.ty, FieldType::List(_)) {
                     flags |= STR_TEST_LIST as i32;
+                }
+                if matches!(left.ty, FieldType::Scalar(Scalar::Ip) | FieldType::List(Scalar::Ip)) {
+                    flags |= STR_TEST_IP as i32;
                 }
                 let (left, right) = (self.field(left)?, self.field(right)?);
                 let both = [left, right];

@@ -15,6 +15,8 @@
 //! Tests on fields return [`FALSE`], [`TRUE`] or [`UNKNOWN`]: a field that is absent or lost decides nothing; a
 //! truncated one decides what its kept beginning can decide.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::memory::{GuestAddr, Memory, Region};
 use crate::predicate::{Cmp, StrOp};
 use crate::record::{LIST_LEN_MAX, LONG_STRING_LEN_MAX, ListView, RECORD_LEN_MAX, RecordView, Slot, state};
@@ -32,6 +34,11 @@ pub const UNKNOWN: u64 = 2;
 pub const STR_TEST_FOLD: u64 = 0x100;
 /// Flag of `str_test`: the left slot is a list of strings; any element will do.
 pub const STR_TEST_LIST: u64 = 0x200;
+
+/// Flag of `str_test`: both slots are addresses, an IPv4 one equal to its IPv4-mapped IPv6 form.
+pub const STR_TEST_IP: u64 = 0x400;
+/// All flags of `str_test`.
+const STR_TEST_FLAGS: u64 = STR_TEST_FOLD | STR_TEST_LIST | STR_TEST_IP;
 
 /// Bytes of work that one fuel pays for.
 pub const WORK_BYTES_PER_FUEL: u32 = 16;
@@ -197,12 +204,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             number: 1,
             name: "str_test",
             doc: "Compares the string, path, bytes or ip of two slots: 0 false, 1 true, 2 unknown.",
-            args: &[
-                ArgType::Record,
-                ArgType::Slot,
-                ArgType::Slot,
-                ArgType::ConstMask(STR_TEST_FOLD | STR_TEST_LIST | 3),
-            ],
+            args: &[ArgType::Record, ArgType::Slot, ArgType::Slot, ArgType::ConstMask(STR_TEST_FLAGS | 3)],
             returns: THREE_VALUED,
             work: Work::Bytes { of: str_test_work, most: str_test_work_max },
             run: str_test,
@@ -342,12 +344,13 @@ struct StrTest<'m> {
     op: StrOp,
     fold: bool,
     list: bool,
+    ip: bool,
 }
 
 impl<'m> StrTest<'m> {
     fn new(context: &HelperContext<'m>, args: &Arguments) -> Result<Self, Trap> {
         let record = context.record(args[0])?;
-        let op = match args[3] & !(STR_TEST_FOLD | STR_TEST_LIST) {
+        let op = match args[3] & !STR_TEST_FLAGS {
             0 => StrOp::Equals,
             1 => StrOp::Contains,
             2 => StrOp::StartsWith,
@@ -355,8 +358,9 @@ impl<'m> StrTest<'m> {
             _ => return Err(Trap::HelperArgument),
         };
         let right = Known::of_slot(&record, slot(args[2])?);
-        let (fold, list) = (args[3] & STR_TEST_FOLD != 0, args[3] & STR_TEST_LIST != 0);
-        Ok(Self { record, left: slot(args[1])?, right, op, fold, list })
+        let has = |flag: u64| args[3] & flag != 0;
+        let (fold, list, ip) = (has(STR_TEST_FOLD), has(STR_TEST_LIST), has(STR_TEST_IP));
+        Ok(Self { record, left: slot(args[1])?, right, op, fold, list, ip })
     }
 
     /// Calls `f` with each value on the left (None: not known) until it breaks. Elements beyond the caps are given
@@ -422,6 +426,7 @@ fn str_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Tr
     test.each_left(|left| {
         let one = match left {
             None => UNKNOWN,
+            Some(left) if test.ip => compare_addresses(test.op, left, right),
             Some(left) if test.fold => match std::str::from_utf8(left.bytes) {
                 Ok(text) => {
                     left_folded.clear();
@@ -476,6 +481,21 @@ fn compare(op: StrOp, left: Known<'_>, right: Known<'_>) -> u64 {
         (StrOp::Contains, true, true) => UNKNOWN,
         (StrOp::Like | StrOp::Regex | StrOp::Under, ..) => UNKNOWN,
     }
+}
+
+/// Only [`StrOp::Equals`] means something between addresses.
+fn compare_addresses(op: StrOp, left: Known<'_>, right: Known<'_>) -> u64 {
+    match (op, address(left), address(right)) {
+        (StrOp::Equals, Some(left), Some(right)) => u64::from(left == right),
+        _ => UNKNOWN,
+    }
+}
+
+fn address(value: Known<'_>) -> Option<Ipv6Addr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(value.bytes) {
+        return Some(Ipv4Addr::from(octets).to_ipv6_mapped());
+    }
+    <[u8; 16]>::try_from(value.bytes).ok().map(Ipv6Addr::from)
 }
 
 /// Whether `b` occurs in `a`, in time linear in both; None if one is not text.
@@ -645,6 +665,37 @@ mod tests {
         ] {
             assert_eq!(call(&mut memory, "str_test", &[left, right, flags]).0, want, "{left} {right} {flags:#x}");
         }
+    }
+
+    #[test]
+    fn addresses_of_two_slots() {
+        let ip = |text: &str| Cell::Present(Value::Ip(text.parse().unwrap()));
+        let list = [ip("::1"), ip("::ffff:10.0.0.1")];
+        let mut memory = memory(&[
+            ip("10.0.0.1"),
+            ip("::ffff:10.0.0.1"),
+            ip("10.0.0.2"),
+            ip("::10.0.0.1"),
+            Cell::Present(Value::List(&list)),
+            Cell::Present(Value::Bytes(&[1])),
+            Cell::Absent,
+        ]);
+        for (left, right, flags, want) in [
+            (0, 0, 0, TRUE),
+            (0, 1, 0, TRUE),
+            (1, 0, 0, TRUE),
+            (0, 2, 0, FALSE),
+            (0, 3, 0, FALSE),
+            (4, 0, STR_TEST_LIST, TRUE),
+            (4, 2, STR_TEST_LIST, FALSE),
+            (0, 5, 0, UNKNOWN),
+            (0, 6, 0, UNKNOWN),
+            (0, 0, StrOp::StartsWith as u64, UNKNOWN),
+        ] {
+            let got = call(&mut memory, "str_test", &[left, right, flags | STR_TEST_IP]).0;
+            assert_eq!(got, want, "{left} {right} {flags:#x}");
+        }
+        assert_eq!(call(&mut memory, "str_test", &[0, 1, 0]).0, FALSE, "as bytes they differ");
     }
 
     #[test]
