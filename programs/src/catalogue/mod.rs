@@ -129,6 +129,12 @@ pub fn parse(text: &str) -> Result<Catalogue, CatalogueDataError> {
             classes.push(Class { name: name.clone(), family: family_id, doc: doc.clone() });
         }
     }
+    for field in &mut fields {
+        if let FieldType::Records(ElementId(id)) = field.ty {
+            let members = element_types.get(usize::from(id)).map_or(&[][..], |element: &Element| &element.members);
+            field.bytes_max = members.iter().map(|member| member.bytes_max).max().unwrap_or(0);
+        }
+    }
     let enums = enums.into_iter().map(|(name, variants)| Enumeration { name, variants }).collect();
     Ok(Catalogue::new(version, fields, enums, element_types, classes, families, open_prefixes)?)
 }
@@ -225,7 +231,7 @@ mod tests {
             write!(text, "{byte:02x}").unwrap();
             text
         });
-        expect_test::expect!["fe14d1f26cb213364bd00aa8758061f74c284e5937bdd86cb992cd7a233008bb"].assert_eq(&digest);
+        expect_test::expect!["8a0d2c24f979e6123e2b243f43c91574795b7058e1f915f12fcf7577b17b5540"].assert_eq(&digest);
     }
 
     #[test]
@@ -269,6 +275,7 @@ mod tests {
         assert_eq!(field("process.args").ty, FieldType::List(Scalar::Str));
         assert!(field("registry.path").windows_folds_case);
         assert!(!field("process.entity_id").windows_folds_case);
+        assert_eq!(field("process.ancestors").bytes_max, LONG_STRING_LEN_MAX, "the longest of its members");
         let FieldType::Records(process) = field("process.ancestors").ty else { panic!("a list of records") };
         let members = &catalogue.elements[usize::from(process.0)].members;
         assert!(members.iter().any(|member| member.name == "executable"));

@@ -78,7 +78,8 @@ pub struct Field {
     pub ty: FieldType,
     /// One sentence.
     pub doc: String,
-    /// The longest value kept, in bytes; longer ones are truncated and marked so.
+    /// The longest value kept, in bytes; longer ones are truncated and marked so. Of a list of records it is the
+    /// largest cap of the members.
     pub bytes_max: u32,
     /// Windows compares this field without regard to case (paths, names, registry).
     pub windows_folds_case: bool,
