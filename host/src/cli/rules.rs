@@ -1,5 +1,6 @@
 //! Finds rule files: what `--rules` and the paths of `check` and `test` name.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ const FOLDER_DEPTH_MAX: u32 = 32;
 pub(super) struct RuleFiles {
     /// Their texts.
     files: Vec<RuleFile>,
+    /// Index in `files` by the name of the source.
+    by_name: HashMap<String, usize>,
     /// Files in folders that are content for a later version: Sigma rules and object files.
     skipped: Vec<PathBuf>,
 }
@@ -48,15 +51,12 @@ impl RuleFiles {
         let mut found = Self::default();
         for path in paths {
             if path.as_os_str() == STOCK {
-                let files = stock::sources().into_iter();
-                found.files.extend(files.map(|source| RuleFile::new(source, STOCK, false)));
+                stock::sources().into_iter().for_each(|source| found.add(RuleFile::new(source, STOCK, false)));
                 continue;
             }
             let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
             if metadata.is_dir() {
-                let before = (found.files.len(), found.skipped.len());
-                found.search(path, &path.display().to_string(), 0)?;
-                if before == (found.files.len(), found.skipped.len()) {
+                if found.search(path, &path.display().to_string(), 0)? == 0 {
                     bail!("{}: there are no .trap files in this folder", path.display());
                 }
                 continue;
@@ -64,13 +64,24 @@ impl RuleFiles {
             match Kind::of(path) {
                 Kind::Trap => {
                     let source = read(path)?;
-                    found.files.push(RuleFile::new(source, &path.display().to_string(), true));
+                    found.add(RuleFile::new(source, &path.display().to_string(), true));
                 }
                 Kind::Later(what) => bail!("{}: {what} come in a later version", path.display()),
                 Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap", path.display()),
             }
         }
         Ok(found)
+    }
+
+    /// Adds a file, once: it may be named itself and lie in a folder that is named too.
+    fn add(&mut self, file: RuleFile) {
+        match self.by_name.get(&file.text.source.name).and_then(|index| self.files.get_mut(*index)) {
+            Some(known) => known.named |= file.named,
+            None => {
+                self.by_name.insert(file.text.source.name.clone(), self.files.len());
+                self.files.push(file);
+            }
+        }
     }
 
     /// The texts, to be loaded.
@@ -94,13 +105,15 @@ impl RuleFiles {
         })
     }
 
-    fn search(&mut self, folder: &Path, ruleset: &str, depth: u32) -> anyhow::Result<()> {
+    /// Adds the files of a folder and returns how many there were.
+    fn search(&mut self, folder: &Path, ruleset: &str, depth: u32) -> anyhow::Result<usize> {
         if depth > FOLDER_DEPTH_MAX {
             bail!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}", folder.display());
         }
         let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
         let mut entries = entries.collect::<Result<Vec<_>, _>>().with_context(|| folder.display().to_string())?;
         entries.sort_by_key(fs::DirEntry::file_name);
+        let mut count = 0;
         for entry in entries {
             let path = entry.path();
             if entry.file_name().to_string_lossy().starts_with('.') {
@@ -108,18 +121,19 @@ impl RuleFiles {
             }
             // Links to folders are not followed: they could lead round in circles.
             if entry.file_type().with_context(|| path.display().to_string())?.is_dir() {
-                self.search(&path, ruleset, depth + 1)?;
+                count += self.search(&path, ruleset, depth + 1)?;
                 continue;
             }
             match Kind::of(&path) {
                 Kind::Trap => {
-                    self.files.push(RuleFile::new(read(&path)?, ruleset, false));
+                    self.add(RuleFile::new(read(&path)?, ruleset, false));
                 }
                 Kind::Later(_) => self.skipped.push(path),
-                Kind::Other => {}
+                Kind::Other => continue,
             }
+            count += 1;
         }
-        Ok(())
+        Ok(count)
     }
 }
 
@@ -180,8 +194,10 @@ mod tests {
         assert!(names[0].ends_with("a.trap") && names[1].ends_with("b.trap"), "{names:?}");
         assert_eq!(found.skipped.len(), 2);
         assert!(!found.is_named(&names[0]));
-        let named = RuleFiles::find(&[root.path().join("a.trap")]).unwrap();
-        assert!(named.is_named(&names[0]));
+        let folder = root.path().to_owned();
+        let named = RuleFiles::find(&[root.path().join("a.trap"), folder.clone(), folder]).unwrap();
+        assert_eq!(named.texts().len(), 2);
+        assert!(named.is_named(&names[0]) && !named.is_named(&names[1]));
     }
 
     #[test]

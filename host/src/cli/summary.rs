@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn so_many_rules_have_a_line_and_the_rest_is_counted() {
         for (rules, lines, rest) in [(11, 11, false), (12, 12, false), (13, 12, true)] {
-            let mut summary = Summary::default();
-            summary.alerts_by_rule = (0..rules).map(|number| (format!("rule-{number:02}"), 1)).collect();
+            let alerts_by_rule = (0..rules).map(|number| (format!("rule-{number:02}"), 1)).collect();
+            let summary = Summary { alerts_by_rule, ..Summary::default() };
             let text = render(&summary, &BTreeMap::new(), &[]);
             assert_eq!(text.matches("rule-").count(), lines, "{text}");
             assert_eq!(text.contains("and 1 more rule"), rest, "{text}");
