@@ -133,3 +133,210 @@ fn line_span(rule: &hir::Rule, line: u32) -> Span {
     }
     Span { source: rule.source.clone(), range }
 }
+
+#[cfg(test)]
+mod tests {
+    use trapline_vm::isa::{Decoded, Op};
+    use trapline_vm::predicate::{Cmp, FieldRef, Predicate, Scope, StrOp, Test};
+    use trapline_vm::program::CODE_LEN_MAX;
+    use trapline_vm::record::{FieldType, Scalar};
+
+    use super::*;
+    use crate::catalogue::catalogue;
+    use crate::codegen::{RULE_FIELDS_MAX, RULE_PREDICATES_MAX};
+    use crate::hir::{Absent, Expr, Leaf, LeafKind, Meta, Operand, Quantifier};
+    use crate::mir::DEPTH_MAX;
+
+    fn rule(condition: Expr) -> hir::Rule {
+        hir::Rule {
+            name: "limits".to_owned(),
+            meta: Meta::default(),
+            classes: vec![catalogue().class_id("process.exec").unwrap()],
+            condition,
+            exceptions: Vec::new(),
+            output: None,
+            tests: Vec::new(),
+            source: Source::new("limits.trap", "# one\n  rule limits {\n}\n"),
+            line: 2,
+            digest: [0; 32],
+        }
+    }
+
+    /// The number of instruction slots, or the code of the diagnostic.
+    fn compiled(condition: Expr) -> Result<usize, &'static str> {
+        match compile_rule(&rule(condition), catalogue()) {
+            Ok(objects) => Ok(objects[0].code.len()),
+            Err(diagnostic) => {
+                let span = &diagnostic.labels[0].span;
+                assert_eq!(span.source.text.get(span.range.clone()), Some("rule limits {"));
+                Err(diagnostic.code)
+            }
+        }
+    }
+
+    fn leaf(kind: LeafKind) -> Expr {
+        Expr::Leaf(Leaf { kind, absent: Absent::Unknown, line: 2, text: String::new() })
+    }
+
+    fn field(name: String, ty: FieldType) -> FieldRef {
+        FieldRef { name, ty }
+    }
+
+    fn text_field(name: &str) -> FieldRef {
+        field(name.to_owned(), FieldType::Scalar(Scalar::Str))
+    }
+
+    fn contains(field: FieldRef, scope: Scope, text: String) -> Expr {
+        let test = Test::Str { op: StrOp::Contains, literals: vec![text], fold: false };
+        leaf(LeafKind::Predicate(Predicate { field, scope, test }))
+    }
+
+    #[test]
+    fn conditions_at_and_over_their_depth() {
+        let exists = || leaf(LeafKind::Exists(text_field("process.name")));
+        for (depth, ok) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, true), (DEPTH_MAX + 1, false), (1_000, false)] {
+            let wrap = |inside, index| match index % 4 {
+                0 => Expr::And(vec![inside, exists()]),
+                1 => Expr::Or(vec![inside, exists()]),
+                2 => Expr::Not(Box::new(inside)),
+                _ => Expr::IsTrue(Box::new(inside)),
+            };
+            let condition = (1..depth).fold(exists(), wrap);
+            let result = compiled(condition);
+            assert_eq!(result.is_ok(), ok, "{depth}: {result:?}");
+            if !ok {
+                assert_eq!(result, Err("condition-too-deep"));
+            }
+        }
+    }
+
+    #[test]
+    fn arithmetic_counts_towards_depth() {
+        let pid = || Operand::Field(field("process.pid".to_owned(), FieldType::Scalar(Scalar::Int)));
+        for (depth, ok) in [(DEPTH_MAX - 1, true), (DEPTH_MAX, true), (DEPTH_MAX + 1, false)] {
+            let left = (2..depth).fold(pid(), |inside, _| Operand::Arithmetic {
+                op: hir::Arithmetic::Add,
+                decimal: false,
+                left: Box::new(pid()),
+                right: Box::new(inside),
+            });
+            let condition = leaf(LeafKind::Compare { cmp: Cmp::Eq, left, right: Operand::Const(1) });
+            assert_eq!(compiled(condition).is_ok(), ok, "{depth}");
+        }
+    }
+
+    #[test]
+    fn predicates_at_and_over_their_number() {
+        let max = RULE_PREDICATES_MAX;
+        for (count, ok) in [(max - 1, true), (max, true), (max + 1, false)] {
+            // A negated `is_true` has a short second question, so that the code itself fits.
+            let part = |index: usize| match contains(text_field("process.name"), Scope::Any, format!("text{index}")) {
+                Expr::Leaf(leaf) => Expr::IsTrue(Box::new(Expr::Leaf(leaf))),
+                other => other,
+            };
+            let condition = Expr::Not(Box::new(Expr::Or((0..count).map(part).collect())));
+            let result = compiled(condition);
+            assert_eq!(result.is_ok(), ok, "{count}: {result:?}");
+            if !ok {
+                assert_eq!(result, Err("too-many-predicates"));
+            }
+        }
+    }
+
+    #[test]
+    fn fields_at_and_over_their_number() {
+        for (count, ok) in [(RULE_FIELDS_MAX - 1, true), (RULE_FIELDS_MAX, true), (RULE_FIELDS_MAX + 1, false)] {
+            let part = |index| leaf(LeafKind::Exists(text_field(&format!("raw.{index}"))));
+            let result = compiled(Expr::And((0..count).map(part).collect()));
+            assert_eq!(result.is_ok(), ok, "{count}: {result:?}");
+            if !ok {
+                assert_eq!(result, Err("too-many-fields"));
+            }
+        }
+    }
+
+    #[test]
+    fn code_at_and_over_its_length() {
+        let pid = || field("process.pid".to_owned(), FieldType::Scalar(Scalar::Int));
+        let one_of = |count: usize| leaf(LeafKind::OneOf { field: pid(), values: (0..count as i64).collect() });
+        let (mut fits, mut refused) = (1_000, 65_535);
+        while refused - fits > 1 {
+            let middle = (fits + refused) / 2;
+            match compiled(one_of(middle)) {
+                Ok(_) => fits = middle,
+                Err(code) => {
+                    assert_eq!(code, "rule-too-long");
+                    refused = middle;
+                }
+            }
+        }
+        // One value more takes a few slots more: the longest that fits is no further from the limit.
+        let len = compiled(one_of(fits)).unwrap();
+        assert!(len <= CODE_LEN_MAX && len > CODE_LEN_MAX - 8, "{fits} values take {len} slots");
+        assert!(len > compiled(one_of(fits - 1)).unwrap());
+    }
+
+    #[test]
+    fn intermediates_at_and_over_their_number() {
+        let args = || field("process.args".to_owned(), FieldType::List(Scalar::Str));
+        for (count, ok) in [(63, true), (64, true), (65, false)] {
+            let part = |index: usize| {
+                let event = contains(text_field("process.name"), Scope::Any, format!("text{index}"));
+                let element = contains(args(), Scope::Elements, format!("text{index}"));
+                Expr::Or(vec![event, element])
+            };
+            let condition = Expr::Quantifier {
+                kind: Quantifier::Any,
+                list: args(),
+                body: Box::new(Expr::And((0..count).map(part).collect())),
+                absent: Absent::Unknown,
+                line: 2,
+            };
+            let result = compiled(condition);
+            assert_eq!(result.is_ok(), ok, "{count}: {result:?}");
+            if !ok {
+                assert_eq!(result, Err("too-many-intermediates"));
+            }
+        }
+    }
+
+    #[test]
+    fn far_branches_reach() {
+        let part = |index: usize| contains(text_field("process.name"), Scope::Any, format!("text{index}"));
+        let condition = Expr::And((0..7_000).map(part).collect());
+        let objects = compile_rule(&rule(condition), catalogue()).unwrap();
+        let code = &objects[0].code;
+        assert!(code.len() > 50_000, "{}", code.len());
+        assert!(code.iter().any(|slot| slot.opcode == Op::Ja32.row().opcode));
+        let mut pc = 0;
+        while let Some(decoded) = Decoded::at(code, pc) {
+            let decoded = decoded.unwrap();
+            if let Some(target) = decoded.target(u32::try_from(pc).unwrap()) {
+                assert!(target > pc as i64 && target < code.len() as i64);
+            }
+            pc += decoded.slots() as usize;
+        }
+    }
+
+    #[test]
+    fn a_test_on_elements_needs_its_quantifier() {
+        let args = field("process.args".to_owned(), FieldType::List(Scalar::Str));
+        let condition = contains(args, Scope::Elements, "a".to_owned());
+        assert_eq!(compiled(condition), Err("element-outside-quantifier"));
+    }
+
+    #[test]
+    fn a_rule_that_never_matches_has_one_program_and_one_of_several_families_only_those_that_can() {
+        let mut never = rule(Expr::Const(false));
+        never.classes.push(catalogue().class_id("file.create").unwrap());
+        assert_eq!(compile_rule(&never, catalogue()).unwrap().len(), 1);
+        let mut one = never.clone();
+        one.condition = leaf(LeafKind::Exists(text_field("file.path")));
+        let families: Vec<_> =
+            compile_rule(&one, catalogue()).unwrap().into_iter().map(|object| object.family).collect();
+        assert_eq!(families, ["file"]);
+        let mut both = never;
+        both.condition = Expr::Const(true);
+        assert_eq!(compile_rule(&both, catalogue()).unwrap().len(), 2);
+    }
+}

@@ -12,9 +12,12 @@ mod run;
 use std::sync::Arc;
 
 use generate::Generator;
-use model::test_catalogue;
+use model::{Event, State, Val, test_catalogue};
 use run::Compiled;
+use trapline_programs::hir::{Absent, Expr, Leaf, LeafKind};
+use trapline_vm::predicate::{FieldRef, Predicate, Scope, StrOp, Test};
 use trapline_vm::program::Verdict;
+use trapline_vm::record::{FamilyId, FieldType, Scalar};
 
 /// Runs `rules` rules on `events` events each; the number of pairs that came out as 0, 1, 2.
 fn compare(seed: u64, rules: u64, events: u64) -> [usize; 3] {
@@ -63,6 +66,36 @@ fn many_more() {
     let pairs: u64 = std::env::var("TRAPLINE_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let seed: u64 = std::env::var("TRAPLINE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     println!("{:?}", compare(seed, pairs / 10, 10));
+}
+
+/// Programs whose branches do not reach in 16 bits.
+#[test]
+fn long_programs_are_proved_and_run() {
+    let catalogue = Arc::new(test_catalogue());
+    let field = FieldRef { name: "str.a".to_owned(), ty: FieldType::Scalar(Scalar::Str) };
+    let absent_text = |index: u32| {
+        let test = Test::Str { op: StrOp::Contains, literals: vec![format!("text{index}")], fold: false };
+        let kind = LeafKind::Predicate(Predicate { field: field.clone(), scope: Scope::Any, test });
+        let leaf = Leaf { kind, absent: Absent::Unknown, line: index, text: String::new() };
+        Expr::Not(Box::new(Expr::Leaf(leaf)))
+    };
+    let mut rule = Generator::new(4, 0).rule(&catalogue);
+    rule.classes = vec![catalogue.class_id("full.one").expect("a class")];
+    rule.exceptions.clear();
+    rule.condition = Expr::And((1..=7_000).map(absent_text).collect());
+    let mut compiled = Compiled::new(&rule, &catalogue).expect("it is proved");
+    let text = |text: &str| Val::Str(text.to_owned());
+    for (state, verdict) in [
+        (State::Absent, Verdict::NoMatch),
+        (State::Lost, Verdict::NotEvaluable),
+        (State::Present(text("text")), Verdict::Match),
+        (State::Present(text("has text7000")), Verdict::NoMatch),
+        (State::Truncated(text("has text")), Verdict::NotEvaluable),
+        (State::Truncated(text("has text6999 and")), Verdict::NoMatch),
+    ] {
+        let event = Event { family: FamilyId(0), fields: [("str.a".to_owned(), state.clone())].into() };
+        assert_eq!(compiled.run(&event), Ok(verdict), "{state:?}");
+    }
 }
 
 #[test]

@@ -286,22 +286,24 @@ impl<'d> Generator<'d> {
             let short = self.asm.label();
             self.compare(beyond, 0, with, decided, short, short);
             self.asm.bind(short);
-            let scratch = self.registers.scratch[1];
-            let complete = self.asm.label();
-            self.load_state(scratch, field);
-            self.bits(scratch, With::Imm(TRUNCATED), exit(Outcomes::LOST), complete, complete);
-            self.asm.bind(complete);
-            match cmp {
-                Cmp::Gt | Cmp::Ge => {
-                    self.goto(on_false, exits.next);
-                    return Ok(());
-                }
-                Cmp::Lt | Cmp::Le => {
-                    self.goto(on_true, exits.next);
-                    return Ok(());
-                }
-                Cmp::Eq | Cmp::Ne => {}
+            // Short of it, an ordered comparison is decided by whether there is more.
+            let short_of_it = match cmp {
+                Cmp::Gt | Cmp::Ge => Some(on_false),
+                Cmp::Lt | Cmp::Le => Some(on_true),
+                Cmp::Eq | Cmp::Ne => None,
+            };
+            let lost = exit(Outcomes::LOST);
+            if short_of_it == Some(lost) {
+                self.goto(lost, exits.next);
+                return Ok(());
             }
+            let scratch = self.registers.scratch[1];
+            self.load_state(scratch, field);
+            if let Some(complete) = short_of_it {
+                self.bits(scratch, With::Imm(TRUNCATED), lost, complete, exits.next);
+                return Ok(());
+            }
+            self.asm.branch_imm(Op::Jset64Imm, scratch, TRUNCATED, lost);
         }
         self.compare(cmp, 0, with, on_true, on_false, exits.next);
         Ok(())

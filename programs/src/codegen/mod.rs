@@ -5,7 +5,7 @@
 //! ```text
 //!           move the arguments out of the helpers' way (only if a helper is called)
 //!           condition?      yes → hit       no ↓
-//!           impaired?       no  → r0 = 0
+//!           impaired?       no  → r0 = 0    yes ↓
 //!           possible?       no  → r0 = 0    yes → hit
 //! hit:      an exception?   yes → r0 = 0    no  → r0 = 1, or 2 if it is only possible
 //! ```
@@ -34,7 +34,7 @@ use crate::mir::{Cond, Decision, Outcomes, Test, TestId};
 use assembler::{Assembler, Label, Reg};
 
 /// The most distinct predicates of one rule.
-pub const RULE_PREDICATES_MAX: usize = 16_384;
+pub const RULE_PREDICATES_MAX: usize = 8_192;
 /// The most distinct fields of one rule.
 pub const RULE_FIELDS_MAX: usize = 3_600;
 /// Eight-byte stack slots of a program.
@@ -167,7 +167,7 @@ impl<'d> Generator<'d> {
         let only_possible = self.asm.label();
         if undecidable {
             self.asm.line(line);
-            self.if_impaired(no);
+            self.if_impaired()?;
             self.cond(&decision.possible, Exits { yes: only_possible, no, next: no })?;
         }
         self.asm.bind(no);
@@ -231,21 +231,21 @@ impl<'d> Generator<'d> {
         }
     }
 
-    /// Goes on here only if something of the record may be lost.
-    fn if_impaired(&mut self, no: Label) {
+    /// Ends with *no match* unless something of the record may be lost. Most runs of most rules end here.
+    fn if_impaired(&mut self) -> Result<(), CodegenError> {
         let scratch = self.registers.scratch[0];
         let impaired = self.asm.label();
         self.asm.load(Op::LdxW, scratch, self.registers.record, header::FLAGS as i16);
         self.asm.branch_imm(Op::Jset64Imm, scratch, flags::IMPAIRED as i32, impaired);
-        let lists = &self.decision.lists;
-        for list in lists {
-            if let Ok(field) = self.field(list) {
-                self.load_count(scratch, field);
-                self.asm.branch_imm(Op::Jgt64Imm, scratch, MASK_ELEMENTS_MAX as i32, impaired);
-            }
+        let decision = self.decision;
+        for list in &decision.lists {
+            let field = self.field(list)?;
+            self.load_count(scratch, field);
+            self.asm.branch_imm(Op::Jgt64Imm, scratch, MASK_ELEMENTS_MAX as i32, impaired);
         }
-        self.asm.jump(no);
+        self.verdict(Verdict::NoMatch);
         self.asm.bind(impaired);
+        Ok(())
     }
 
     fn verdict(&mut self, verdict: Verdict) {
