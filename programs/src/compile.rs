@@ -32,6 +32,24 @@ pub struct Compiled {
 }
 
 /// Compiles all rules of the sources: those without mistakes, and every mistake of the others.
+///
+/// ```
+/// use trapline_programs::{catalogue::catalogue, compile::compile, diagnostic::Source};
+///
+/// let text = r#"
+/// rule netcat {
+///   id: "5e5b6d3c-5e0b-4f6e-8a11-0d6a1f1d7c01"
+///   version: "1.0.0"
+///   title: "Netcat was started"
+///   severity: low
+///   on process.exec
+///   where process.name == "nc"
+/// }
+/// "#;
+/// let compiled = compile(&[Source::new("netcat.trap", text)], catalogue());
+/// assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
+/// assert_eq!(compiled.rules[0].objects[0].classes, ["process.exec"]);
+/// ```
 pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
     let (lowered, mut diagnostics) = hir::lower(sources, catalogue);
     let mut rules = Vec::with_capacity(lowered.len());

@@ -129,7 +129,9 @@ impl Generator {
             _ => {
                 let lists = ["strs", "nums", "ips", "procs", "mods"];
                 let name = self.rng.pick(&lists);
-                let index = FIELDS.iter().position(|field| field.0 == name).expect("a field");
+                let other = FIELDS.iter().position(|field| field.0 == name).expect("a field");
+                // A quantifier within one over the same list is about another element.
+                let index = list.filter(|_| self.rng.percent(50)).unwrap_or(other);
                 Expr::Quantifier {
                     kind: self.rng.pick(&[Quantifier::Any, Quantifier::All]),
                     list: field_ref(index),
@@ -229,6 +231,11 @@ impl Generator {
             6 => Operand::ToDecimal(Box::new(self.operand(depth - 1))),
             _ => {
                 use Arithmetic::{Add, Div, Mul, Rem, Sub};
+                if self.rng.percent(15) {
+                    let (left, right) = (Operand::Const(i64::MIN), self.operand(depth - 1));
+                    let op = self.rng.pick(&[Div, Rem]);
+                    return Operand::Arithmetic { op, decimal: false, left: Box::new(left), right: Box::new(right) };
+                }
                 Operand::Arithmetic {
                     op: self.rng.pick(&[Add, Sub, Mul, Div, Rem]),
                     decimal: self.rng.percent(30),

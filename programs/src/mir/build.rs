@@ -18,6 +18,9 @@ pub fn build(rule: &hir::Rule, catalogue: &Catalogue, family: FamilyId) -> Resul
     let mut builder = Builder { catalogue, family, tests: Vec::new(), ids: HashMap::new() };
     let condition = builder.ask(&rule.condition, Question { truth: true, possibly: false }, None)?;
     let possible = builder.ask(&rule.condition, Question { truth: true, possibly: true }, None)?;
+    // Before anything folds: a quantifier may vanish from one question and stay in the other.
+    let mut lists = Vec::new();
+    collect_lists(&possible, &mut lists);
     let mut asked = Vec::with_capacity(rule.exceptions.len());
     for exception in &rule.exceptions {
         let question = Question { truth: true, possibly: false };
@@ -38,7 +41,7 @@ pub fn build(rule: &hir::Rule, catalogue: &Catalogue, family: FamilyId) -> Resul
             exceptions.push((cond, line));
         }
     }
-    let mut decision = Decision { tests, condition, possible, exceptions, lists: Vec::new() };
+    let mut decision = Decision { tests, condition, possible, exceptions, lists };
     if decision.exceptions.iter().any(|(cond, _)| *cond == Cond::Const(true)) {
         decision.condition = Cond::Const(false);
         decision.possible = Cond::Const(false);
@@ -46,7 +49,9 @@ pub fn build(rule: &hir::Rule, catalogue: &Catalogue, family: FamilyId) -> Resul
     if decision.is_never() {
         decision.exceptions.clear();
     }
-    collect_lists(&decision.possible, &mut decision.lists);
+    if decision.possible == Cond::Const(false) {
+        decision.lists.clear();
+    }
     Ok(decision)
 }
 

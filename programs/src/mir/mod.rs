@@ -165,7 +165,7 @@ pub struct Decision {
     pub possible: Cond,
     /// Whether each `unless` is definitely true, with its line.
     pub exceptions: Vec<(Cond, u32)>,
-    /// The lists that `possible` quantifies over.
+    /// The lists that `where` quantifies over.
     pub lists: Vec<FieldRef>,
 }
 
