@@ -180,18 +180,21 @@ impl<P: Policy> Code<P> {
         let mut registers = [0; REGISTER_FILE];
         registers[1..6].copy_from_slice(&arguments);
         registers[10] = u64::from(Region::Stack.base() + FRAME_LEN);
-        let mut fuel = fuel_limit;
-        let end = execute::<P>(&self.micro, memory, &mut registers, &mut fuel);
-        let pc = |index: usize| self.micro.pcs.get(index).or(self.micro.pcs.last()).copied().unwrap_or(0);
-        let result = match end {
-            Ok((r0, _)) if self.record_len.is_none() || Verdict::from_r0(r0).is_some() => Ok(r0),
-            Ok((_, index)) => Err(Stop { trap: Trap::InvalidVerdict, pc: pc(index) }),
-            Err((trap, index)) => Err(Stop { trap, pc: pc(index) }),
+        memory.calls.depth = 0;
+        let end = execute::<P>(&self.micro, memory, &mut registers, fuel_limit);
+        let trap = match end.trap {
+            None if self.record_len.is_some() && Verdict::from_r0(registers[0]).is_none() => Some(Trap::InvalidVerdict),
+            trap => trap,
         };
-        if result.is_err() {
-            memory.trap_registers.copy_from_slice(&registers[..11]);
-        }
-        Outcome { result, fuel_used: fuel_limit - fuel }
+        let result = match trap {
+            None => Ok(registers[0]),
+            Some(trap) => {
+                memory.trap_registers.copy_from_slice(&registers[..11]);
+                let pcs = &self.micro.pcs;
+                Err(Stop { trap, pc: pcs.get(end.index).or(pcs.last()).copied().unwrap_or(0) })
+            }
+        };
+        Outcome { result, fuel_used: fuel_limit - end.fuel }
     }
 
     /// Whether the memory has what the program was made for.
@@ -203,172 +206,207 @@ impl<P: Policy> Code<P> {
                 return Err(Trap::RecordTooShort { needed, have: slots_len });
             }
         }
-        let short = Region::ALL.into_iter().zip(self.needs).any(|(region, need)| memory.len(region) < need);
-        if short { Err(Trap::RegionTooShort) } else { Ok(()) }
+        if memory.holds(&self.needs) { Ok(()) } else { Err(Trap::RegionTooShort) }
     }
 }
 
 /// Registers by a masked byte: `r0` to `r10`, one temporary, the rest unused.
 const REGISTER_FILE: usize = 16;
 
-#[derive(Clone, Copy, Default)]
+/// Where a local call returns to, and what it gives back.
+#[derive(Clone, Copy, Debug, Default)]
 struct Frame {
     return_to: usize,
     saved: [u64; 4],
 }
 
-/// `r0` and the index of the last operation, or the trap and the index of the operation it is charged to.
-type End = Result<(u64, usize), (Trap, usize)>;
+/// The frames of the calls in progress; kept in [`Memory`] so that no run has to clear them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallStack {
+    depth: usize,
+    frames: [Frame; FRAMES_MAX as usize],
+}
 
+impl CallStack {
+    /// Enters a callee. The entry of the program is a frame too.
+    #[inline(never)]
+    fn enter(&mut self, registers: &mut [u64; REGISTER_FILE], return_to: usize) -> Result<(), Trap> {
+        let room = self.depth + 1 < FRAMES_MAX as usize;
+        let frame = self.frames.get_mut(self.depth).filter(|_| room).ok_or(Trap::CallDepth)?;
+        frame.return_to = return_to;
+        frame.saved.copy_from_slice(&registers[6..10]);
+        self.depth += 1;
+        registers[10] = registers[10].wrapping_add(u64::from(FRAME_LEN));
+        Ok(())
+    }
+
+    /// Returns to the caller; None from the entry.
+    #[inline(never)]
+    fn leave(&mut self, registers: &mut [u64; REGISTER_FILE]) -> Option<usize> {
+        let below = self.depth.checked_sub(1)?;
+        let frame = self.frames.get(below)?;
+        self.depth = below;
+        registers[6..10].copy_from_slice(&frame.saved);
+        registers[10] = registers[10].wrapping_sub(u64::from(FRAME_LEN));
+        Some(frame.return_to)
+    }
+}
+
+/// How the loop ended: a trap if there is one, the index of the operation it is charged to or of the exit, and the
+/// fuel left.
+struct End {
+    trap: Option<Trap>,
+    index: usize,
+    fuel: u64,
+}
+
+/// The loop. What is rare is kept out of line: what is left must fit the host's registers.
 fn execute<P: Policy>(
     micro: &MicroProgram,
     memory: &mut Memory,
     registers: &mut [u64; REGISTER_FILE],
-    fuel_left: &mut u64,
+    mut fuel: u64,
 ) -> End {
     let ops = &*micro.ops;
-    let mut fuel = *fuel_left;
-    let mut frames = [Frame::default(); FRAMES_MAX as usize];
-    let mut depth = 0;
     let mut index = 0;
     macro_rules! r {
         ($number:expr) => {
             registers[usize::from($number) % REGISTER_FILE]
         };
     }
-    macro_rules! stop {
-        ($trap:expr, $index:expr) => {{
-            *fuel_left = fuel;
-            return Err(($trap, $index));
-        }};
-    }
-    'block: loop {
-        let Some(mut op) = ops.get(index) else { stop!(Trap::BadPc, index) };
-        match fuel.checked_sub(u64::from(op.cost)) {
-            Some(left) => fuel = left,
-            None => stop!(Trap::FuelExhausted, index),
+    let trap = 'run: {
+        macro_rules! stop {
+            ($trap:expr) => {
+                break 'run Some($trap)
+            };
         }
-        loop {
-            macro_rules! address {
-                ($size:expr, $write:expr) => {{
-                    let addr = r!(op.a).wrapping_add(op.extra as i16 as u64);
-                    match P::check(memory, addr, op.x, $size, $write) {
-                        Ok(at) => at,
-                        Err(trap) => stop!(trap, index),
-                    }
-                }};
+        'block: loop {
+            let Some(mut op) = ops.get(index) else { stop!(Trap::BadPc) };
+            match fuel.checked_sub(u64::from(op.cost)) {
+                Some(left) => fuel = left,
+                None => stop!(Trap::FuelExhausted),
             }
-            macro_rules! load {
-                ($ty:ty, $size:expr, $extension:expr) => {{
-                    let at = address!($size.bytes(), false);
-                    match memory.bytes().get(at..).and_then(|bytes| bytes.first_chunk()) {
-                        Some(chunk) => r!(op.dst) = $size.extend($extension, u64::from(<$ty>::from_le_bytes(*chunk))),
-                        None => stop!(P::NO_BYTES, index),
-                    }
-                }};
-            }
-            macro_rules! store {
-                ($ty:ty, $size:expr) => {{
-                    let at = address!($size.bytes(), true);
-                    match memory.bytes_mut().get_mut(at..).and_then(|bytes| bytes.first_chunk_mut()) {
-                        Some(chunk) => *chunk = (r!(op.b) as $ty).to_le_bytes(),
-                        None => stop!(P::NO_BYTES, index),
-                    }
-                }};
-            }
-            macro_rules! branch {
-                ($taken:expr, $target:expr) => {{
-                    index = if $taken { $target } else { index + 1 };
-                    continue 'block;
-                }};
-            }
-            macro_rules! fused {
-                ($alu:expr, $cond:expr) => {{
-                    let value = $alu.apply(Width::W64, r!(op.a), op.x as i32 as u64);
-                    r!(op.dst) = value;
-                    branch!($cond.holds(Width::W64, value, high(op)), usize::from(op.extra))
-                }};
-            }
-            macro_rules! dispatch {
-                ($($op:ident: $i64:ident $r64:ident $i32:ident $r32:ident,)*) => {
-                    with_cond! { dispatch [$($op: $i64 $r64 $i32 $r32,)*] }
-                };
-                ([$($alu:ident: $i64:ident $r64:ident $i32:ident $r32:ident,)*]
-                 $($cond:ident: $ji64:ident $jr64:ident $ji32:ident $jr32:ident,
-                   $add:ident $and:ident $rsh:ident;)*) => {
-                    match op.code {
-                        $(MicroCode::$i64 => r!(op.dst) = AluOp::$alu.apply(Width::W64, r!(op.a), op.x),
-                        MicroCode::$r64 => r!(op.dst) = AluOp::$alu.apply(Width::W64, r!(op.a), r!(op.b)),
-                        MicroCode::$i32 => r!(op.dst) = AluOp::$alu.apply(Width::W32, r!(op.a), op.x),
-                        MicroCode::$r32 => r!(op.dst) = AluOp::$alu.apply(Width::W32, r!(op.a), r!(op.b)),)*
-                        $(MicroCode::$ji64 => branch!(Cond::$cond.holds(Width::W64, r!(op.a), high(op)), low(op)),
-                        MicroCode::$jr64 => branch!(Cond::$cond.holds(Width::W64, r!(op.a), r!(op.b)), low(op)),
-                        MicroCode::$ji32 => branch!(Cond::$cond.holds(Width::W32, r!(op.a), high(op)), low(op)),
-                        MicroCode::$jr32 => branch!(Cond::$cond.holds(Width::W32, r!(op.a), r!(op.b)), low(op)),
-                        MicroCode::$add => fused!(AluOp::Add, Cond::$cond),
-                        MicroCode::$and => fused!(AluOp::And, Cond::$cond),
-                        MicroCode::$rsh => fused!(AluOp::Rsh, Cond::$cond),)*
-                        MicroCode::Le16 => r!(op.dst) = Order::ToLittle.apply(16, r!(op.b)),
-                        MicroCode::Le32 => r!(op.dst) = Order::ToLittle.apply(32, r!(op.b)),
-                        MicroCode::Be16 => r!(op.dst) = Order::ToBig.apply(16, r!(op.b)),
-                        MicroCode::Be32 => r!(op.dst) = Order::ToBig.apply(32, r!(op.b)),
-                        MicroCode::Be64 => r!(op.dst) = Order::ToBig.apply(64, r!(op.b)),
-                        MicroCode::LoadB => load!(u8, Size::Byte, Extension::Zero),
-                        MicroCode::LoadH => load!(u16, Size::Half, Extension::Zero),
-                        MicroCode::LoadW => load!(u32, Size::Word, Extension::Zero),
-                        MicroCode::LoadDw => load!(u64, Size::Double, Extension::Zero),
-                        MicroCode::LoadSb => load!(u8, Size::Byte, Extension::Sign),
-                        MicroCode::LoadSh => load!(u16, Size::Half, Extension::Sign),
-                        MicroCode::LoadSw => load!(u32, Size::Word, Extension::Sign),
-                        MicroCode::StoreB => store!(u8, Size::Byte),
-                        MicroCode::StoreH => store!(u16, Size::Half),
-                        MicroCode::StoreW => store!(u32, Size::Word),
-                        MicroCode::StoreDw => store!(u64, Size::Double),
-                        MicroCode::Atomic => {
-                            if let Err(trap) = atomic::<P>(op, memory, registers) {
-                                stop!(trap, index);
+            loop {
+                macro_rules! address {
+                    ($size:expr, $write:expr) => {{
+                        let addr = r!(op.a).wrapping_add(op.extra as i16 as u64);
+                        match P::check(memory, addr, op.x, $size, $write) {
+                            Ok(at) => at,
+                            Err(trap) => stop!(trap),
+                        }
+                    }};
+                }
+                macro_rules! load {
+                    ($ty:ty, $size:expr, $extension:expr) => {{
+                        let at = address!($size.bytes(), false);
+                        match memory.bytes().get(at..).and_then(|bytes| bytes.first_chunk()) {
+                            Some(chunk) => {
+                                r!(op.dst) = $size.extend($extension, u64::from(<$ty>::from_le_bytes(*chunk)));
+                            }
+                            None => stop!(P::NO_BYTES),
+                        }
+                    }};
+                }
+                macro_rules! store {
+                    ($ty:ty, $size:expr) => {{
+                        let at = address!($size.bytes(), true);
+                        match memory.bytes_mut().get_mut(at..).and_then(|bytes| bytes.first_chunk_mut()) {
+                            Some(chunk) => *chunk = (r!(op.b) as $ty).to_le_bytes(),
+                            None => stop!(P::NO_BYTES),
+                        }
+                    }};
+                }
+                macro_rules! branch {
+                    ($taken:expr, $target:expr) => {{
+                        index = if $taken { $target } else { index + 1 };
+                        continue 'block;
+                    }};
+                }
+                macro_rules! fused {
+                    ($alu:expr, $cond:expr) => {{
+                        let value = $alu.apply(Width::W64, r!(op.a), op.x as i32 as u64);
+                        r!(op.dst) = value;
+                        branch!($cond.holds(Width::W64, value, high(op)), usize::from(op.extra))
+                    }};
+                }
+                macro_rules! dispatch {
+                    ($($op:ident: $i64:ident $r64:ident $i32:ident $r32:ident,)*) => {
+                        with_cond! { dispatch [$($op: $i64 $r64 $i32 $r32,)*] }
+                    };
+                    ([$($alu:ident: $i64:ident $r64:ident $i32:ident $r32:ident,)*]
+                     $($cond:ident: $ji64:ident $jr64:ident $ji32:ident $jr32:ident,
+                       $add:ident $and:ident $rsh:ident;)*) => {
+                        match op.code {
+                            $(MicroCode::$i64 => r!(op.dst) = AluOp::$alu.apply(Width::W64, r!(op.a), op.x),
+                            MicroCode::$r64 => r!(op.dst) = AluOp::$alu.apply(Width::W64, r!(op.a), r!(op.b)),
+                            MicroCode::$i32 => r!(op.dst) = AluOp::$alu.apply(Width::W32, r!(op.a), op.x),
+                            MicroCode::$r32 => r!(op.dst) = AluOp::$alu.apply(Width::W32, r!(op.a), r!(op.b)),)*
+                            $(MicroCode::$ji64 => branch!(Cond::$cond.holds(Width::W64, r!(op.a), high(op)), low(op)),
+                            MicroCode::$jr64 => branch!(Cond::$cond.holds(Width::W64, r!(op.a), r!(op.b)), low(op)),
+                            MicroCode::$ji32 => branch!(Cond::$cond.holds(Width::W32, r!(op.a), high(op)), low(op)),
+                            MicroCode::$jr32 => branch!(Cond::$cond.holds(Width::W32, r!(op.a), r!(op.b)), low(op)),
+                            MicroCode::$add => fused!(AluOp::Add, Cond::$cond),
+                            MicroCode::$and => fused!(AluOp::And, Cond::$cond),
+                            MicroCode::$rsh => fused!(AluOp::Rsh, Cond::$cond),)*
+                            MicroCode::Le16 => r!(op.dst) = Order::ToLittle.apply(16, r!(op.b)),
+                            MicroCode::Le32 => r!(op.dst) = Order::ToLittle.apply(32, r!(op.b)),
+                            MicroCode::Be16 => r!(op.dst) = Order::ToBig.apply(16, r!(op.b)),
+                            MicroCode::Be32 => r!(op.dst) = Order::ToBig.apply(32, r!(op.b)),
+                            MicroCode::Be64 => r!(op.dst) = Order::ToBig.apply(64, r!(op.b)),
+                            MicroCode::LoadB => load!(u8, Size::Byte, Extension::Zero),
+                            MicroCode::LoadH => load!(u16, Size::Half, Extension::Zero),
+                            MicroCode::LoadW => load!(u32, Size::Word, Extension::Zero),
+                            MicroCode::LoadDw => load!(u64, Size::Double, Extension::Zero),
+                            MicroCode::LoadSb => load!(u8, Size::Byte, Extension::Sign),
+                            MicroCode::LoadSh => load!(u16, Size::Half, Extension::Sign),
+                            MicroCode::LoadSw => load!(u32, Size::Word, Extension::Sign),
+                            MicroCode::StoreB => store!(u8, Size::Byte),
+                            MicroCode::StoreH => store!(u16, Size::Half),
+                            MicroCode::StoreW => store!(u32, Size::Word),
+                            MicroCode::StoreDw => store!(u64, Size::Double),
+                            MicroCode::Atomic => {
+                                if let Err(trap) = atomic::<P>(op, memory, registers) {
+                                    stop!(trap);
+                                }
+                            }
+                            MicroCode::Jump => branch!(true, low(op)),
+                            MicroCode::Fall => branch!(false, 0),
+                            MicroCode::CallHelper => {
+                                let (left, done) = call_helper(micro, op, memory, registers, fuel);
+                                fuel = left;
+                                if let Err(trap) = done {
+                                    stop!(trap);
+                                }
+                                branch!(false, 0)
+                            }
+                            MicroCode::CallLocal => {
+                                if let Err(trap) = memory.calls.enter(registers, index + 1) {
+                                    stop!(trap);
+                                }
+                                branch!(true, low(op))
+                            }
+                            MicroCode::Exit => {
+                                if memory.calls.depth == 0 {
+                                    break 'run None;
+                                }
+                                match memory.calls.leave(registers) {
+                                    Some(back) => branch!(true, back),
+                                    None => break 'run None,
+                                }
                             }
                         }
-                        MicroCode::Jump => branch!(true, low(op)),
-                        MicroCode::Fall => branch!(false, 0),
-                        MicroCode::CallHelper => {
-                            if let Err(trap) = call_helper(micro, op, memory, registers, &mut fuel) {
-                                stop!(trap, index);
-                            }
-                            branch!(false, 0)
-                        }
-                        MicroCode::CallLocal => {
-                            // The entry is a frame too.
-                            let Some(frame) = frames.get_mut(depth).filter(|_| depth + 1 < FRAMES_MAX as usize) else {
-                                stop!(Trap::CallDepth, index)
-                            };
-                            frame.return_to = index + 1;
-                            frame.saved.copy_from_slice(&registers[6..10]);
-                            depth += 1;
-                            registers[10] = registers[10].wrapping_add(u64::from(FRAME_LEN));
-                            branch!(true, low(op))
-                        }
-                        MicroCode::Exit => {
-                            let Some(frame) = depth.checked_sub(1).and_then(|below| frames.get(below)) else {
-                                *fuel_left = fuel;
-                                return Ok((registers[0], index));
-                            };
-                            depth -= 1;
-                            registers[6..10].copy_from_slice(&frame.saved);
-                            registers[10] = registers[10].wrapping_sub(u64::from(FRAME_LEN));
-                            branch!(true, frame.return_to)
-                        }
-                    }
-                };
-            }
-            with_alu! { dispatch }
-            index += 1;
-            match ops.get(index) {
-                Some(next) => op = next,
-                None => stop!(Trap::BadPc, index),
+                    };
+                }
+                with_alu! { dispatch }
+                index += 1;
+                match ops.get(index) {
+                    Some(next) => op = next,
+                    None => stop!(Trap::BadPc),
+                }
             }
         }
-    }
+    };
+    End { trap, index, fuel }
 }
 
 /// The target of a branch.
@@ -383,6 +421,7 @@ fn high(op: &MicroOp) -> u64 {
     (op.x.cast_signed() >> 32).cast_unsigned()
 }
 
+#[inline(never)]
 fn atomic<P: Policy>(op: &MicroOp, memory: &mut Memory, registers: &mut [u64; REGISTER_FILE]) -> Result<(), Trap> {
     let (rmw, fetch, size) = *ATOMICS.get(usize::from(op.dst)).ok_or(Trap::BadPc)?;
     let addr = registers[usize::from(op.a) % REGISTER_FILE].wrapping_add(op.extra as i16 as u64);
@@ -411,19 +450,22 @@ fn atomic<P: Policy>(op: &MicroOp, memory: &mut Memory, registers: &mut [u64; RE
     Ok(())
 }
 
-/// Charges the work of a call, then does it. A refused call changes nothing.
+/// Charges the work of a call, then does it; the fuel left. A refused call changes nothing.
+#[inline(never)]
 fn call_helper(
     micro: &MicroProgram,
     op: &MicroOp,
     memory: &mut Memory,
     registers: &mut [u64; REGISTER_FILE],
-    fuel: &mut u64,
-) -> Result<(), Trap> {
-    let helper = micro.helpers.get(op.x as usize).ok_or(Trap::BadPc)?;
+    fuel: u64,
+) -> (u64, Result<(), Trap>) {
+    let Some(helper) = micro.helpers.get(op.x as usize) else { return (fuel, Err(Trap::BadPc)) };
     let [_, r1, r2, r3, r4, r5, ..] = *registers;
     let arguments = [r1, r2, r3, r4, r5];
-    let work = helper.fuel(memory, &arguments)?;
-    *fuel = fuel.checked_sub(work).ok_or(Trap::FuelExhausted)?;
-    registers[0] = helper.call(memory, &arguments)?;
-    Ok(())
+    let left = match helper.fuel(memory, &arguments).map(|work| fuel.checked_sub(work)) {
+        Ok(Some(left)) => left,
+        Ok(None) => return (fuel, Err(Trap::FuelExhausted)),
+        Err(trap) => return (fuel, Err(trap)),
+    };
+    (left, helper.call(memory, &arguments).map(|r0| registers[0] = r0))
 }

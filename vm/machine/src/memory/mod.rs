@@ -22,6 +22,7 @@
 //! which [`Trap`].
 
 use crate::helper::Scratch;
+use crate::interp::CallStack;
 use crate::isa::Size;
 use crate::trap::Trap;
 
@@ -138,6 +139,31 @@ const PAGE_REGION: [u8; LOW_PAGES] = {
     pages
 };
 
+/// Numbers of regions, and some that are none: those of addresses before the first region.
+const REGION_NUMBERS: usize = 16;
+
+/// Bases by number.
+const BASES: [u32; REGION_NUMBERS] = {
+    let mut bases = [0; REGION_NUMBERS];
+    let mut region = 0;
+    while region < REGIONS {
+        bases[region] = Region::ALL[region].base();
+        region += 1;
+    }
+    bases
+};
+
+/// A bit for each region that programs may store into.
+const WRITABLE: u32 = {
+    let mut bits = 0;
+    let mut region = 0;
+    while region < REGIONS {
+        bits |= (Region::ALL[region].writable() as u32) << region;
+        region += 1;
+    }
+    bits
+};
+
 /// An address as a program gives it: an allegation, until [`Memory`] has checked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuestAddr(pub u64);
@@ -199,30 +225,28 @@ pub struct NoRoom {
     pub max: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    len: u32,
-    capacity: u32,
-}
-
 /// The memory of one thread of execution.
 #[derive(Clone, Debug)]
 pub struct Memory {
     bytes: Vec<u8>,
-    spans: [Span; REGIONS],
+    /// Lengths by region; zero for numbers that are none.
+    lens: [u32; REGION_NUMBERS],
+    capacities: [u32; REGIONS],
     /// Part of the stack that may not be zero, as offsets.
     stack_dirty: (u32, u32),
     scratch: Scratch,
     pub(crate) trap_registers: [u64; 11],
+    pub(crate) calls: CallStack,
 }
 
 impl Memory {
     /// A memory of these capacities, zeroed. Record, predicates, masks, constants and buffer have length 0 until
     /// [`Memory::set_len`]; output and map values have their whole capacity as length.
     pub fn new(capacities: &Capacities) -> Result<Self, NoRoom> {
-        let mut spans = [Span::default(); REGIONS];
+        let mut lens = [0; REGION_NUMBERS];
+        let mut known = [0; REGIONS];
         let mut end = 0;
-        for (region, span) in Region::ALL.into_iter().zip(&mut spans) {
+        for (region, (len_now, capacity_now)) in Region::ALL.into_iter().zip(lens.iter_mut().zip(&mut known)) {
             let (len, capacity) = match region {
                 Region::Record => (0, capacities.record),
                 Region::Predicates => (0, capacities.predicates),
@@ -236,17 +260,19 @@ impl Memory {
             if capacity > region.capacity_max() {
                 return Err(NoRoom { region, asked: capacity, max: region.capacity_max() });
             }
-            *span = Span { len, capacity };
+            (*len_now, *capacity_now) = (len, capacity);
             if capacity > 0 {
                 end = region.base() + capacity;
             }
         }
         Ok(Self {
             bytes: vec![0; end as usize],
-            spans,
+            lens,
+            capacities: known,
             stack_dirty: (STACK_LEN, 0),
             scratch: Scratch::default(),
             trap_registers: [0; 11],
+            calls: CallStack::default(),
         })
     }
 
@@ -259,13 +285,9 @@ impl Memory {
         Ok(memory)
     }
 
-    fn span(&self, region: Region) -> Span {
-        self.spans[region as usize]
-    }
-
     /// Bytes the region holds now.
     pub fn len(&self, region: Region) -> u32 {
-        self.span(region).len
+        self.lens[region as usize]
     }
 
     /// Whether the region holds nothing now.
@@ -275,7 +297,7 @@ impl Memory {
 
     /// Bytes the region can hold.
     pub fn capacity(&self, region: Region) -> u32 {
-        self.span(region).capacity
+        self.capacities[region as usize]
     }
 
     /// Says how many bytes the region holds; what lies beyond cannot be accessed. The stack's length is fixed.
@@ -284,8 +306,15 @@ impl Memory {
         if len > max || region == Region::Stack && len != STACK_LEN {
             return Err(NoRoom { region, asked: len, max });
         }
-        self.spans[region as usize].len = len;
+        self.lens[region as usize] = len;
         Ok(())
+    }
+
+    /// Whether each region holds at least as much.
+    #[inline]
+    pub(crate) fn holds(&self, needs: &[u32; REGIONS]) -> bool {
+        // All are compared: without an early end it takes a few vector instructions.
+        self.lens.iter().zip(needs).fold(true, |holds, (len, need)| holds & (len >= need))
     }
 
     /// What the region holds.
@@ -311,7 +340,7 @@ impl Memory {
     /// The record and the buffers of helpers.
     pub(crate) fn record_and_scratch(&mut self) -> (&[u8], &mut Scratch) {
         let base = Region::Record.base() as usize;
-        let record = self.bytes.get(base..base + self.span(Region::Record).len as usize).unwrap_or_default();
+        let record = self.bytes.get(base..base + self.len(Region::Record) as usize).unwrap_or_default();
         (record, &mut self.scratch)
     }
 
@@ -335,20 +364,19 @@ impl Memory {
     #[inline]
     pub fn check(&mut self, addr: GuestAddr, len: u32, write: bool) -> Result<usize, Trap> {
         let page = (addr.0 >> 16).min(LOW_PAGES as u64 - 1) as usize;
-        let number = usize::from(PAGE_REGION[page]);
-        let Some((region, span)) = Region::ALL.get(number).zip(self.spans.get(number)) else {
-            return Err(Trap::OutOfRegion);
-        };
-        let offset = addr.0.wrapping_sub(u64::from(region.base()));
+        let number = usize::from(PAGE_REGION[page]) % REGION_NUMBERS;
+        let offset = addr.0.wrapping_sub(u64::from(BASES[number]));
         let end = offset.saturating_add(u64::from(len));
-        if end > u64::from(span.len) {
+        if end > u64::from(self.lens[number]) {
             return Err(Trap::OutOfRegion);
         }
         if write {
-            if !region.writable() {
+            if WRITABLE >> number & 1 == 0 {
                 return Err(Trap::ReadOnly);
             }
-            self.mark_stack(*region, offset as u32, end as u32);
+            if number == Region::Stack as usize {
+                self.will_use_stack(offset as u32, end as u32);
+            }
         }
         Ok(addr.0 as usize)
     }
