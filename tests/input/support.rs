@@ -81,6 +81,19 @@ pub(crate) fn read_all(paths: &[PathBuf]) -> Outcome {
     outcome
 }
 
+/// Reads bytes as an event log: record ids, and errors with their records.
+pub(crate) fn scan_log(bytes: &[u8]) -> (Vec<u64>, Vec<(u64, String)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.evtx");
+    std::fs::write(&path, bytes).unwrap();
+    let (mut records, mut errors) = (Vec::new(), Vec::new());
+    each(&[path], |found| match found {
+        Ok(event) => records.push(event.position.record),
+        Err(error) => errors.push((error.position.record, error.kind.to_string())),
+    });
+    (records, errors)
+}
+
 /// Reads bytes as a file of this name.
 pub(crate) fn read_bytes(name: &str, bytes: &[u8]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();

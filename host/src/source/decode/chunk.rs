@@ -55,11 +55,11 @@ impl ChunkReader {
                 place.copy_from_slice(CHUNK_MAGIC);
             }
             if !header_is_sound(&chunk) {
-                replace_header(&mut chunk);
+                mend_header(&mut chunk);
             }
         } else if !header_is_sound(&chunk) {
             found.push(damage("a chunk is damaged: its header is not what was written".to_owned()));
-            replace_header(&mut chunk);
+            mend_header(&mut chunk);
         } else if !records_are_sound(&chunk) {
             found.push(damage("a chunk is damaged: the checksum of its records is wrong".to_owned()));
         }
@@ -119,57 +119,67 @@ fn reason(error: &EvtxError) -> String {
     cause.to_string()
 }
 
-/// The chunk is being written; its checksums are set when that is done.
-const DIRTY: u32 = 1;
-/// There are no checksums.
+/// The flag of chunks without checksums. Another flag is said to mean that the chunk was not closed, but chunks that
+/// Windows exports carry it and have good checksums.
 const NO_CRC32: u32 = 4;
 
 fn number(chunk: &[u8], at: usize) -> u32 {
     chunk.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-fn has_checksums(chunk: &[u8]) -> bool {
-    number(chunk, 120) & (DIRTY | NO_CRC32) == 0
+fn offset(chunk: &[u8], at: usize) -> usize {
+    usize::try_from(number(chunk, at)).unwrap_or(usize::MAX)
+}
+
+fn id(chunk: &[u8], at: usize) -> u64 {
+    chunk.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 fn header_is_sound(chunk: &[u8]) -> bool {
-    let id = |at: usize| chunk.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
-    let within = |offset: u32| usize::try_from(offset).is_ok_and(|at| (HEADER_LEN..=CHUNK_LEN).contains(&at));
-    let (last_at, free_space) = (number(chunk, 44), number(chunk, 48));
-    if has_checksums(chunk) {
-        let covered = chunk.iter().take(120).chain(chunk.iter().take(HEADER_LEN).skip(TABLES_AT));
-        return evtx::checksum_ieee(&covered.copied().collect::<Vec<u8>>()) == number(chunk, 124);
+    if number(chunk, 120) & NO_CRC32 != 0 {
+        let (last_at, free_space) = (offset(chunk, 44), offset(chunk, 48));
+        return id(chunk, 24) <= id(chunk, 32)
+            && last_at <= free_space
+            && (HEADER_LEN..=CHUNK_LEN).contains(&free_space);
     }
-    id(24) <= id(32) && last_at <= free_space && within(free_space)
+    let covered = chunk.iter().take(120).chain(chunk.iter().take(HEADER_LEN).skip(TABLES_AT));
+    evtx::checksum_ieee(&covered.copied().collect::<Vec<u8>>()) == number(chunk, 124)
 }
 
 fn records_are_sound(chunk: &[u8]) -> bool {
     // A chunk that is cut off is reported as such.
-    if !has_checksums(chunk) || chunk.len() < CHUNK_LEN {
+    if number(chunk, 120) & NO_CRC32 != 0 || chunk.len() < CHUNK_LEN {
         return true;
     }
-    let records = usize::try_from(number(chunk, 48)).ok().and_then(|end| chunk.get(HEADER_LEN..end));
+    let records = chunk.get(HEADER_LEN..offset(chunk, 48));
     records.is_some_and(|records| evtx::checksum_ieee(records) == number(chunk, 52))
 }
 
-/// A header made from the records themselves.
-fn replace_header(chunk: &mut [u8]) {
+/// Makes a damaged header from the records themselves. Where they agree with what it says of them, that stays: only
+/// the header tells the records from those of an earlier use of the file.
+fn mend_header(chunk: &mut [u8]) {
+    clear_tables(chunk);
+    let said = chunk.get(..offset(chunk, 48)).map(Extent::of);
+    if said.is_some_and(|said| {
+        (said.last, said.last_at, said.end) == (id(chunk, 32), offset(chunk, 44), offset(chunk, 48))
+    }) {
+        return;
+    }
     let extent = Extent::of(chunk);
     let mut put = |at: usize, bytes: &[u8]| {
         if let Some(place) = chunk.get_mut(at..at + bytes.len()) {
             place.copy_from_slice(bytes);
         }
     };
-    let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX).to_le_bytes();
+    let offset_bytes = |at: usize| u32::try_from(at).unwrap_or(u32::MAX).to_le_bytes();
     put(0, CHUNK_MAGIC);
     put(8, &extent.first.to_le_bytes());
     put(16, &extent.last.to_le_bytes());
     put(24, &extent.first.to_le_bytes());
     put(32, &extent.last.to_le_bytes());
     put(40, &128u32.to_le_bytes());
-    put(44, &offset(extent.last_at));
-    put(48, &offset(extent.end));
-    clear_tables(chunk);
+    put(44, &offset_bytes(extent.last_at));
+    put(48, &offset_bytes(extent.end));
 }
 
 /// Where the records of a chunk lie, told by their framing alone.
