@@ -118,32 +118,48 @@ pub fn hex(bytes: &[u8]) -> String {
 impl Alert {
     /// The alert as nested ECS: the whole event, with what the alert adds.
     ///
-    /// What an alert replaces of the event is kept: its own `event.id` and `message` are below `trapline.source`.
+    /// What an alert replaces of the event is kept below `trapline.source`: its own `message`, `event.id` (as
+    /// `event_id`), `event.kind`, `event.severity`, `rule`, `threat`.
     pub fn to_ecs(&self) -> Value {
-        let mut root = match &self.event {
+        let mut rest = match &self.event {
             Value::Object(event) => event.clone(),
             _ => Map::new(),
         };
         let mut source = Map::new();
         source.insert("file".into(), json!(&*self.origin.file));
         source.insert("record".into(), json!(self.origin.record));
-        if let Some(message) = root.remove("message") {
+        if let Some(message) = rest.remove("message") {
             source.insert("message".into(), message);
         }
-        let event = object(&mut root, "event");
-        if let Some(id) = event.remove("id") {
-            source.insert("event_id".into(), id);
-        }
+        let mut event = Map::new();
         event.insert("kind".into(), json!("alert"));
         event.insert("id".into(), json!(self.id));
         event.insert("severity".into(), json!(severity_number(self.rule.severity)));
+        if let Some(Value::Object(own)) = rest.remove("event") {
+            for (key, value) in own {
+                match key.as_str() {
+                    "id" => source.insert("event_id".into(), value),
+                    "kind" | "severity" => source.insert(format!("event_{key}"), value),
+                    _ => event.insert(key, value),
+                };
+            }
+        }
+        // What a reader looks for first comes first.
+        let mut root = Map::new();
         root.insert("@timestamp".into(), json!(rfc3339(self.time_ns)));
-        root.insert("ecs".into(), json!({ "version": ECS_VERSION }));
         root.insert("message".into(), json!(self.message));
+        root.insert("event".into(), Value::Object(event));
         root.insert("rule".into(), self.rule.to_ecs());
         if !self.rule.attack.is_empty() {
             root.insert("threat".into(), threat(&self.rule.attack));
         }
+        for key in ["@timestamp", "rule", "threat", "ecs", "trapline"] {
+            if let Some(value) = rest.remove(key).filter(|_| key != "@timestamp" && key != "ecs") {
+                source.insert(key.into(), value);
+            }
+        }
+        root.append(&mut rest);
+        root.insert("ecs".into(), json!({ "version": ECS_VERSION }));
         root.insert(
             "trapline".into(),
             json!({
@@ -212,15 +228,6 @@ pub fn alert_id(program: &[u8; 32], source: &str, sequence: u64) -> String {
     hasher.update(source);
     hasher.update(sequence.to_le_bytes());
     hex(&hasher.finalize())
-}
-
-/// The object at `key`, made if there is none.
-fn object<'m>(root: &'m mut Map<String, Value>, key: &str) -> &'m mut Map<String, Value> {
-    let entry = root.entry(key).or_insert(Value::Null);
-    if !entry.is_object() {
-        *entry = Value::Object(Map::new());
-    }
-    entry.as_object_mut().expect("it was made an object on the line above")
 }
 
 /// ATT&CK ids as ECS nests them: a sub-technique below its technique.
@@ -335,7 +342,7 @@ pub(crate) mod tests {
     #[test]
     fn an_alert_adds_to_its_event_and_loses_nothing_of_it() {
         let alert = sample(json!({
-            "message": "original", "event": { "id": "42", "code": "1" }, "process": { "name": "bash" }
+            "message": "original", "event": { "id": "42", "code": "1", "kind": "event" }, "rule": { "name": "x" }, "process": { "name": "bash" }
         }));
         let ecs = alert.to_ecs();
         assert_eq!(ecs["@timestamp"], "2023-11-14T22:13:20.123Z");
@@ -343,6 +350,9 @@ pub(crate) mod tests {
         assert_eq!(ecs["message"], "root ran bash");
         assert_eq!(ecs["trapline"]["source"]["message"], "original");
         assert_eq!(ecs["trapline"]["source"]["event_id"], "42");
+        assert_eq!(ecs["trapline"]["source"]["event_kind"], "event");
+        assert_eq!(ecs["trapline"]["source"]["rule"]["name"], "x");
+        assert_eq!(ecs["rule"]["name"], "reverse_shell");
         assert_eq!(ecs["process"]["name"], "bash");
         assert_eq!(ecs["threat"]["technique"][0]["subtechnique"][0]["id"], "T1059.004");
         assert_eq!(ecs["threat"]["technique"][1]["id"], "T1105");
