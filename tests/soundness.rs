@@ -13,11 +13,11 @@ mod machine;
 use generator::{Flavour, Input, Rng, mutate, program_of, random_code};
 use machine::Machine;
 use trapline_vm::interp::Code;
-use trapline_vm::isa::disassemble;
+use trapline_vm::isa::{Instruction, TABLE, assemble, disassemble};
 use trapline_vm::memory::{Access, Memory, Region};
 use trapline_vm::program::{Loaded, Program, ProgramKind, Verdict};
 use trapline_vm::trap::{Stop, Trap};
-use trapline_vm::verifier::{AbstractState, Bits, Bytes, Limits, RegType, Verified, verify_observed};
+use trapline_vm::verifier::{AbstractState, Bits, Bytes, Limits, RegType, Verified, load_and_verify, verify_observed};
 
 /// A verified program with the state before each instruction that a run can reach.
 struct Proof {
@@ -167,6 +167,35 @@ fn every_state_of_mutated_programs_is_embedded() {
 #[test]
 fn every_state_of_random_code_is_embedded() {
     check(30_000, 1, random_code);
+}
+
+/// Bytes that are no program, or hardly one: an answer, never a panic.
+#[test]
+fn any_bytes_get_an_answer() {
+    for seed in 0..20_000 {
+        let mut rng = Rng::new(seed);
+        let mut code = Vec::new();
+        for _ in 0..rng.below(6) {
+            let mut bytes = rng.next().to_le_bytes();
+            if rng.chance(80) {
+                bytes[0] = rng.pick(TABLE).opcode;
+                bytes[1] = rng.pick(&[0, 0x10, 0x21, 0x0a, 0xa1]);
+            }
+            if rng.chance(60) {
+                bytes[2..].fill(0);
+            }
+            code.push(Instruction::from_bytes(bytes));
+        }
+        code.extend(assemble("exit").unwrap().code);
+        for flavour in [Flavour::Raw, Flavour::Rule] {
+            let program = Program { code: code.clone(), ..program_of(&mut Rng::new(0), flavour) };
+            let helpers = generator::helpers(&program.kind);
+            if let Err(rejection) = load_and_verify(program, helpers) {
+                assert!(rejection.to_string().contains("help: "));
+                assert_ne!(rejection.code(), "inconsistent", "{rejection}");
+            }
+        }
+    }
 }
 
 #[test]

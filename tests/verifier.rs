@@ -16,6 +16,7 @@
 //! verdict, `accepted` or `rejected CODE at PC`, is written by hand and never refreshed; the text below it is, by
 //! `UPDATE_EXPECT=1`. Review the difference.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,33 @@ use trapline_vm::isa::{assemble, disassemble_at};
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Line, Loaded, Manifest, Program, ProgramKind};
 use trapline_vm::record::slots_len;
 use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
+
+/// What a program can be refused for. Budgets have their own tests; that the verifier contradicts itself has none.
+const CODES: [&str; 23] = [
+    "malformed",
+    "loop",
+    "local-call",
+    "unreachable",
+    "unusable-register",
+    "not-a-number",
+    "pointer-arithmetic",
+    "pointer-offset",
+    "not-a-pointer",
+    "out-of-bounds",
+    "read-only",
+    "variable-offset",
+    "not-granted",
+    "straddles",
+    "uninitialised-stack",
+    "part-of-pointer",
+    "pointer-stored",
+    "helper-not-granted",
+    "argument-not-constant",
+    "argument",
+    "not-a-verdict",
+    "pointer-returned",
+    "accepted",
+];
 
 struct Case {
     name: String,
@@ -113,12 +141,13 @@ fn files() -> Vec<PathBuf> {
 #[test]
 fn cases_get_the_verdict_and_the_words_they_should() {
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
-    let (mut count, mut failures) = (0, Vec::new());
+    let (mut count, mut failures, mut seen) = (0, Vec::new(), BTreeSet::new());
     for path in files() {
         let file = std::fs::read_to_string(&path).unwrap();
         let mut updated = file.clone();
         for case in parse(&format!("\n{file}")) {
             count += 1;
+            seen.extend(case.verdict.trim_start_matches("rejected ").split_whitespace().next().map(str::to_owned));
             let (verdict, text) = judge(&case);
             if verdict != case.verdict {
                 failures.push(format!("{}: should be {}, is {verdict}\n{text}", case.name, case.verdict));
@@ -136,6 +165,8 @@ fn cases_get_the_verdict_and_the_words_they_should() {
             std::fs::write(&path, updated).unwrap();
         }
     }
-    assert!(count > 50, "only {count} cases were found");
+    assert!(count > 150, "only {count} cases were found");
+    let missing: Vec<_> = CODES.iter().filter(|code| !seen.contains(**code)).collect();
+    assert!(missing.is_empty(), "no case is refused for {missing:?}");
     assert!(failures.is_empty(), "{} of {count} cases fail\n\n{}", failures.len(), failures.join("\n\n"));
 }
