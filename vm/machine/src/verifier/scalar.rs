@@ -251,9 +251,9 @@ impl Scalar {
             AluOp::Sdiv => a.sdiv(b, bits),
             AluOp::Or => a.or(b, bits),
             AluOp::And => a.and(b, bits),
-            AluOp::Lsh => a.shift(b, bits, Self::shl),
-            AluOp::Rsh => a.shift(b, bits, Self::shr),
-            AluOp::Arsh => a.shift(b, bits, Self::sar),
+            AluOp::Lsh => a.shift(b, bits, Shift::Left),
+            AluOp::Rsh => a.shift(b, bits, Shift::Right),
+            AluOp::Arsh => a.shift(b, bits, Shift::Signed),
             AluOp::Neg => Self::exact(0, bits).sub(a, bits),
             AluOp::Mod => a.rem(b, bits),
             AluOp::Smod => a.srem(b, bits),
@@ -332,28 +332,36 @@ impl Scalar {
         Self { signed, ..Self::unknown(bits) }.reduced(bits)
     }
 
-    /// A shift by every amount that is possible, modulo the width.
-    fn shift(self, amount: Self, bits: Bits, by: fn(Self, u32, Bits) -> Self) -> Self {
+    /// A shift by an amount modulo the width: exactly by each of a few possible amounts, by bounds if there are more.
+    fn shift(self, amount: Self, bits: Bits, op: Shift) -> Self {
+        let by = |amount: u32| match op {
+            Shift::Left => self.shl(amount, bits),
+            Shift::Right => self.shr(amount, bits),
+            Shift::Signed => self.sar(amount, bits),
+        };
         let count = u64::from(bits.count());
         if let Some(amount) = amount.as_constant() {
-            return by(self, reduce_amount(amount, bits), bits);
+            return by(reduce_amount(amount, bits));
         }
-        let whole = amount.unsigned.max >= count;
-        let mut result: Option<Self> = None;
-        for candidate in 0..count {
-            // An amount beyond the width is reduced first, so that then only the low bits tell what is possible.
-            let possible = if whole && count.is_power_of_two() {
-                let low = Tnum::new(amount.tnum.ones() & (count - 1), amount.tnum.unknown_bits() & (count - 1));
-                low.contains(candidate)
-            } else {
-                whole || amount.contains(candidate, bits)
-            };
-            if possible {
-                let shifted = by(self, reduce_amount(candidate, bits), bits);
-                result = Some(result.map_or(shifted, |so_far| so_far.join(shifted, bits)));
+        // What is beyond the width comes back from below: then any amount is possible.
+        let (least, most) = match amount.unsigned {
+            Unsigned { min, max } if max < count => (min, max),
+            _ => (0, count - 1),
+        };
+        let possible = || (least..=most).filter(|candidate| most == count - 1 || amount.tnum.contains(*candidate));
+        if possible().nth(SHIFTS_TRIED_MAX).is_none() {
+            let each = possible().map(|candidate| by(reduce_amount(candidate, bits)));
+            return each.reduce(|a, b| a.join(b, bits)).unwrap_or(Self::unknown(bits));
+        }
+        let (least, most) = (reduce_amount(least, bits), reduce_amount(most, bits));
+        match op {
+            Shift::Left => Self::unknown(bits),
+            Shift::Right => Self::range(self.unsigned.min >> most, self.unsigned.max >> least, bits),
+            Shift::Signed => {
+                let Signed { min, max } = self.signed;
+                Self::signed_range((min >> least).min(min >> most), (max >> least).max(max >> most), bits)
             }
         }
-        result.unwrap_or(Self::unknown(bits))
     }
 
     fn shl(self, amount: u32, bits: Bits) -> Self {
@@ -488,6 +496,16 @@ impl Scalar {
         }
         Self { signed: Signed { min, max: self.signed.max }, ..self }.reduced(bits)
     }
+}
+
+/// Amounts by which an unknown shift is tried one by one.
+const SHIFTS_TRIED_MAX: usize = 3;
+
+#[derive(Clone, Copy)]
+enum Shift {
+    Left,
+    Right,
+    Signed,
 }
 
 /// A shift amount modulo the width.

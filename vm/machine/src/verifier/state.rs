@@ -288,32 +288,29 @@ impl Stack {
         for (word, other) in self.initialised.iter_mut().zip(other.initialised) {
             *word &= other;
         }
-        // A slot that holds a pointer on one path holds nothing readable unless both hold the same kind of pointer.
-        for theirs in &other.saved {
-            if theirs.value.as_pointer().is_some() && !self.saved.iter().any(|saved| saved.slot == theirs.slot) {
-                self.mark(Bytes::of_slot(theirs.slot), false);
+        // A slot stays saved if both hold one kind of value there. A pointer that does not can no longer be read.
+        let mut theirs = other.saved.iter().peekable();
+        let mut unreadable = Vec::new();
+        self.saved.retain_mut(|ours| {
+            while let Some(their) = theirs.next_if(|their| their.slot < ours.slot) {
+                unreadable.extend(their.value.as_pointer().map(|_| their.slot));
             }
-        }
-        let mut index = 0;
-        while let Some(ours) = self.saved.get_mut(index) {
-            let theirs = other.saved.iter().find(|saved| saved.slot == ours.slot).map(|saved| saved.value);
-            let joined = match theirs {
-                Some(theirs) => Some(ours.value.join(theirs)).filter(|joined| !matches!(joined, RegType::Unusable(_))),
-                None => None,
-            };
-            match joined {
-                Some(joined) => {
+            let their = theirs.next_if(|their| their.slot == ours.slot).map(|their| their.value);
+            let pointers = ours.value.as_pointer().is_some() || their.is_some_and(|their| their.as_pointer().is_some());
+            match their.map(|their| ours.value.join(their)) {
+                Some(joined) if !matches!(joined, RegType::Unusable(_)) => {
                     ours.value = joined;
-                    index += 1;
+                    true
                 }
-                None => {
-                    let ours = self.saved.remove(index);
-                    let theirs_is_pointer = theirs.is_some_and(|theirs| theirs.as_pointer().is_some());
-                    if ours.value.as_pointer().is_some() || theirs_is_pointer {
-                        self.mark(Bytes::of_slot(ours.slot), false);
-                    }
+                _ => {
+                    unreadable.extend(pointers.then_some(ours.slot));
+                    false
                 }
             }
+        });
+        unreadable.extend(theirs.filter(|their| their.value.as_pointer().is_some()).map(|their| their.slot));
+        for slot in unreadable {
+            self.mark(Bytes::of_slot(slot), false);
         }
     }
 
