@@ -206,6 +206,21 @@ fn a_key_that_occurs_twice_counts_and_the_last_one_holds() {
 }
 
 #[test]
+fn keys_of_many_parts_and_empty_ones() {
+    let many = "a.".repeat(500_000);
+    for key in [&many, "", ".", "..", "process.", ".process", "event..x"] {
+        let nested = "{\"d\":".repeat(100) + "1" + &"}".repeat(100);
+        let text = format!(r#"{{"{key}":1,"class":"process.exec","process":{{"{key}":{nested},"name":"curl"}}}}"#);
+        let outcome = read_bytes("a.json", text.as_bytes());
+        assert_eq!(outcome.errors(), []);
+        assert_eq!(outcome.events[0].at("process.name"), "curl");
+    }
+    let text = r#"{"process":"a text","process.name":"curl","class":"process.exec"}"#;
+    let outcome = read_bytes("a.json", text.as_bytes());
+    assert_eq!(outcome.events[0].at("process"), "a text");
+}
+
+#[test]
 fn files_folders_and_order() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| {

@@ -115,7 +115,10 @@ impl Inputs {
                 std::fs::read_dir(path).map_err(failed)?;
                 search(path, FOLDER_DEPTH_MAX, &mut waiting);
             } else {
-                File::open(path).map_err(failed)?;
+                if metadata.is_file() {
+                    // A pipe would lose its writer.
+                    File::open(path).map_err(failed)?;
+                }
                 waiting.push_back(Entry::File { path: path.clone(), found: false });
             }
         }

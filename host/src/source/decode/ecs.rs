@@ -16,7 +16,7 @@ use trapline_vm::record::{Catalogue, ClassId, Element, Field, LIST_LEN_MAX, Os};
 use super::value::{FieldValue, Misfit, field_value, text, time_ns};
 use crate::source::json::Node;
 
-/// Depth to which values of several parts are shown as text.
+/// Where events carry their time; the first that holds one counts.
 const TIME_NAMES: [&str; 6] = ["@timestamp", "timestamp", "time", "event.created", "ts", "date"];
 
 /// The first time the event carries.

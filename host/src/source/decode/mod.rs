@@ -31,6 +31,8 @@ use super::{EVENTS_PER_RAW_MAX, ErrorKind, FieldError, Payload, Position, RawEve
 
 /// Bytes of a misfit value that are kept for its report.
 const FOUND_TEXT_MAX: usize = 60;
+/// Depth of the nested view of an event: as deep as JSON may be.
+const NEST_DEPTH_MAX: usize = 128;
 /// Words of 64 slots that the catalogue and appended names can take.
 const SLOT_WORDS: usize = trapline_vm::record::SLOTS_MAX as usize / 64 + 1;
 
@@ -386,13 +388,13 @@ impl Event<'_> {
     pub fn to_ecs(&self) -> Map<String, Json> {
         let mut out = Map::new();
         match &self.content {
-            Content::Ecs { root } if ecs::is_ecs(root) => nest(&mut out, root),
+            Content::Ecs { root } if ecs::is_ecs(root) => nest(&mut out, root, NEST_DEPTH_MAX),
             Content::Ecs { root } => {
                 out.insert("raw".to_owned(), root.to_value());
             }
             Content::Windows { windows, root, .. } => {
                 if ecs::is_ecs(root) {
-                    nest(&mut out, root);
+                    nest(&mut out, root, NEST_DEPTH_MAX);
                 }
                 let data: Map<String, Json> =
                     windows.entries().map(|(name, text)| (name.to_owned(), Json::from(text))).collect();
@@ -471,45 +473,40 @@ fn type_name(ty: FieldType) -> &'static str {
     }
 }
 
-/// Copies an object, with dotted keys nested.
-fn nest(out: &mut Map<String, Json>, node: &Node<'_>) {
+/// Copies an object, with dotted keys nested. A key with more parts than `depth` allows stays as it is, so that no
+/// event can make a value too deep to be dropped or written.
+fn nest(out: &mut Map<String, Json>, node: &Node<'_>, depth: usize) {
     for (key, value) in node.members().into_iter().flatten() {
+        let parts = key.split('.').count();
+        if parts >= depth {
+            out.insert(key.clone().into_owned(), value.to_value());
+            continue;
+        }
         match value {
-            Node::Object(_) => {
-                let mut inner = Map::new();
-                nest(&mut inner, value);
-                merge(out, key, inner);
+            Node::Object(members) if !members.is_empty() => {
+                let inner = key.split('.').try_fold(&mut *out, |out, part| {
+                    out.entry(part).or_insert_with(|| Json::Object(Map::new())).as_object_mut()
+                });
+                // Where a value stands already, there is no room for an object.
+                if let Some(inner) = inner {
+                    nest(inner, value, depth - parts);
+                }
             }
             _ => put(out, key, value.to_value()),
         }
     }
 }
 
-/// Adds the members of an object below a dotted key.
-fn merge(out: &mut Map<String, Json>, key: &str, inner: Map<String, Json>) {
-    if inner.is_empty() {
-        put(out, key, Json::Object(inner));
-        return;
-    }
-    for (name, value) in inner {
-        match value {
-            Json::Object(deeper) if !deeper.is_empty() => merge(out, &format!("{key}.{name}"), deeper),
-            value => put(out, &format!("{key}.{name}"), value),
-        }
-    }
-}
-
 /// Puts a value at a dotted path. Where a value already stands in the way of an object, it stays.
 fn put(out: &mut Map<String, Json>, path: &str, value: Json) {
-    let mut at = out;
-    let mut rest = path;
-    while let Some((head, tail)) = rest.split_once('.') {
-        let next = at.entry(head).or_insert_with(|| Json::Object(Map::new()));
-        let Json::Object(next) = next else { return };
-        at = next;
-        rest = tail;
+    let (parents, last) = path.rsplit_once('.').map_or((None, path), |(parents, last)| (Some(parents), last));
+    let place = parents
+        .into_iter()
+        .flat_map(|parents| parents.split('.'))
+        .try_fold(out, |out, part| out.entry(part).or_insert_with(|| Json::Object(Map::new())).as_object_mut());
+    if let Some(place) = place {
+        place.insert(last.to_owned(), value);
     }
-    at.insert(rest.to_owned(), value);
 }
 
 fn to_json(catalogue: &Catalogue, field: &Field, value: &FieldValue<'_>) -> Option<Json> {
