@@ -124,7 +124,16 @@ impl Generator {
             1..=4 => Expr::And(self.parts(depth, list)),
             5..=7 => Expr::Or(self.parts(depth, list)),
             8 => Expr::Not(Box::new(self.expr(depth - 1, list))),
-            9 => Expr::IsTrue(Box::new(self.expr(depth - 1, list))),
+            9 => {
+                let inside = self.expr(depth - 1, list);
+                // Negation inside and outside of `is_true` differ, the more so when nested.
+                let inside = match self.rng.below(4) {
+                    0 => Expr::Not(Box::new(Expr::IsTrue(Box::new(inside)))),
+                    1 => Expr::Not(Box::new(inside)),
+                    _ => inside,
+                };
+                Expr::IsTrue(Box::new(inside))
+            }
             10 if self.rng.percent(10) => Expr::Const(self.rng.percent(50)),
             _ => {
                 let lists = ["strs", "nums", "ips", "procs", "mods"];

@@ -16,15 +16,14 @@ pub fn build(rule: &hir::Rule, catalogue: &Catalogue, family: FamilyId) -> Resul
         check_depth(&exception.condition, exception.line, 0)?;
     }
     let mut builder = Builder { catalogue, family, tests: Vec::new(), ids: HashMap::new() };
-    let condition = builder.ask(&rule.condition, Question { truth: true, possibly: false }, None)?;
-    let possible = builder.ask(&rule.condition, Question { truth: true, possibly: true }, None)?;
+    let condition = builder.ask(&rule.condition, DEFINITELY, None)?;
+    let possible = builder.ask(&rule.condition, POSSIBLY, None)?;
     // Before anything folds: a quantifier may vanish from one question and stay in the other.
     let mut lists = Vec::new();
     collect_lists(&possible, &mut lists);
     let mut asked = Vec::with_capacity(rule.exceptions.len());
     for exception in &rule.exceptions {
-        let question = Question { truth: true, possibly: false };
-        asked.push((builder.ask(&exception.condition, question, None)?, exception.line));
+        asked.push((builder.ask(&exception.condition, DEFINITELY, None)?, exception.line));
     }
     let tests = builder.tests;
 
@@ -60,18 +59,28 @@ pub fn build(rule: &hir::Rule, catalogue: &Catalogue, family: FamilyId) -> Resul
 struct Question {
     /// Is it true, or is it false.
     truth: bool,
-    /// Possibly, or definitely.
-    possibly: bool,
+    /// What its lost leaves are taken for, by the polarity of each occurrence; None: unknown.
+    favour: Option<bool>,
 }
+
+/// Is the condition true as things are known.
+const DEFINITELY: Question = Question { truth: true, favour: None };
+/// Would it be true if each lost leaf took the value that is favourable to that.
+const POSSIBLY: Question = Question { truth: true, favour: Some(true) };
 
 impl Question {
     fn negated(self) -> Self {
-        Self { truth: !self.truth, ..self }
+        Self { truth: !self.truth, favour: self.favour.map(|favour| !favour) }
+    }
+
+    /// Whether what is lost answers it with yes.
+    fn takes_lost(self) -> bool {
+        self.favour == Some(self.truth)
     }
 
     fn outcomes(self, absent: Absent) -> Outcomes {
         let mut set = if self.truth { Outcomes::TRUE } else { Outcomes::FALSE };
-        if self.possibly {
+        if self.takes_lost() {
             set = set.or(Outcomes::LOST);
         }
         if !self.truth && absent == Absent::False {
@@ -101,9 +110,8 @@ impl Builder<'_> {
             }
             Expr::Not(inside) => self.ask(inside, question.negated(), list),
             Expr::IsTrue(inside) if question.truth => self.ask(inside, question, list),
-            // False (definitely and possibly) exactly when the inside is not definitely true: a lost leaf that
-            // leaves it open has made it false already.
-            Expr::IsTrue(inside) => Ok(negate(self.ask(inside, Question { truth: true, possibly: false }, list)?)),
+            // False when the inside is not true, be that false or unknown.
+            Expr::IsTrue(inside) => Ok(negate(self.ask(inside, Question { truth: true, ..question }, list)?)),
             Expr::Quantifier { kind, list, body, absent, line } => {
                 let on_absent = !question.truth && *absent == Absent::False;
                 if !self.has(list) {
@@ -115,8 +123,8 @@ impl Builder<'_> {
                     list: list.clone(),
                     body,
                     on_absent,
-                    on_lost: question.possibly,
-                    on_beyond: question.possibly,
+                    on_lost: question.takes_lost(),
+                    on_beyond: question.takes_lost(),
                     line: *line,
                 })))
             }

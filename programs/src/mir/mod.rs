@@ -15,7 +15,7 @@
 //!
 //! *Possibly* is the second question to `where`, asked only when it is not true and the event is impaired: each
 //! occurrence of a lost leaf takes its favourable value. `is_true` is two-valued: it is false exactly when its inside
-//! is not definitely true.
+//! is not true, so its negation turns a question around instead of asking the other one.
 //!
 //! What is known on the way to a test is used there: after `a` in `a and …` only the true outcome of `a` is
 //! possible, so a second `a` folds away. A field that the family does not have is always absent, which folds the
