@@ -95,35 +95,58 @@ impl Scalar {
     }
 
     /// The invariants that hold after every step: something is possible, all within the width, and the parts agree
-    /// (one more round of sharpening finds no contradiction).
+    /// (reducing them again finds no contradiction).
     pub fn is_consistent(self, bits: Bits) -> bool {
         !self.is_empty()
             && self.tnum.is_well_formed(bits)
             && self.unsigned.max <= bits.mask()
             && self.signed.min >= bits.signed_min()
             && self.signed.max <= bits.signed_max()
-            && (self.is_settled(bits) || self.reduced_once(bits).is_some())
+            && !self.reduced(bits).is_empty()
     }
 
     const EMPTY: Self = Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY };
 
-    /// Lets each part sharpen the others. The result is empty if they contradict.
+    /// Lets each part sharpen the others, as far as they can: afterwards all bounds are possible numbers. Empty if
+    /// and only if no number is possible, so that a contradiction shows where it arises and never later.
     #[must_use]
     pub fn reduced(self, bits: Bits) -> Self {
         if self.is_settled(bits) {
             return self;
         }
-        let mut current = self;
-        // Bounds fix leading bits, known bits fix bounds; a third round has never been seen to help, and stopping
-        // early only loses precision.
-        for _ in 0..3 {
-            let Some(next) = current.reduced_once(bits) else { return Self::EMPTY };
-            if next == current {
-                break;
-            }
-            current = next;
+        let Self { tnum, unsigned, signed } = self;
+        if unsigned.is_empty() || signed.is_empty() {
+            return Self::EMPTY;
         }
-        current
+        // Each half of the circle is one interval in both readings.
+        let half = |unsigned_half: Unsigned, least: i64, greatest: i64| {
+            let by_sign = signed.meet(Signed { min: least, max: greatest });
+            if by_sign.is_empty() {
+                return None;
+            }
+            let by_sign = Unsigned { min: bits.from_signed(by_sign.min), max: bits.from_signed(by_sign.max) };
+            let both = unsigned.meet(unsigned_half).meet(by_sign);
+            let (min, max) = (tnum.member_from(both.min)?, tnum.member_to(both.max)?);
+            (min <= max).then_some(Unsigned { min, max })
+        };
+        let below = half(Unsigned { min: 0, max: bits.sign() - 1 }, 0, bits.signed_max());
+        let above = half(Unsigned { min: bits.sign(), max: bits.mask() }, bits.signed_min(), -1);
+        let tnum_of = |range: Unsigned| Tnum::of_range(range.min, range.max);
+        let (unsigned, signed, ranges) = match (below, above) {
+            (Some(below), Some(above)) => (
+                Unsigned { min: below.min, max: above.max },
+                Signed { min: bits.sign_extend(above.min), max: bits.sign_extend(below.max) },
+                tnum_of(below).join(tnum_of(above)),
+            ),
+            (Some(one), None) | (None, Some(one)) => {
+                (one, Signed { min: bits.sign_extend(one.min), max: bits.sign_extend(one.max) }, tnum_of(one))
+            }
+            (None, None) => return Self::EMPTY,
+        };
+        match tnum.meet(ranges) {
+            Some(tnum) => Self { tnum, unsigned, signed },
+            None => Self::EMPTY,
+        }
     }
 
     /// Whether it is one number or any number, the commonest values, whose parts have nothing to tell each other.
@@ -132,31 +155,6 @@ impl Scalar {
             Some(value) => self == Self::exact(value, bits),
             None => self == Self::unknown(bits),
         }
-    }
-
-    fn reduced_once(self, bits: Bits) -> Option<Self> {
-        let Self { mut tnum, mut unsigned, mut signed } = self;
-        // tnum to bounds
-        unsigned = unsigned.meet(Unsigned { min: tnum.ones(), max: tnum.possible_ones() });
-        let sign = bits.sign();
-        let least = if tnum.possible_ones() & sign != 0 { tnum.ones() | sign } else { tnum.ones() };
-        let greatest = if tnum.ones() & sign != 0 { tnum.possible_ones() } else { tnum.possible_ones() & !sign };
-        signed = signed.meet(Signed { min: bits.sign_extend(least), max: bits.sign_extend(greatest) });
-        // unsigned and signed bounds to each other, where all values have one sign
-        if (unsigned.min ^ unsigned.max) & sign == 0 {
-            let (min, max) = (bits.sign_extend(unsigned.min), bits.sign_extend(unsigned.max));
-            signed = signed.meet(Signed { min, max });
-        }
-        if (signed.min < 0) == (signed.max < 0) {
-            let (min, max) = (bits.from_signed(signed.min), bits.from_signed(signed.max));
-            unsigned = unsigned.meet(Unsigned { min, max });
-        }
-        if unsigned.is_empty() || signed.is_empty() {
-            return None;
-        }
-        // bounds to tnum
-        tnum = tnum.meet(Tnum::of_range(unsigned.min, unsigned.max))?;
-        Some(Self { tnum, unsigned, signed })
     }
 
     /// What holds of members of either.
@@ -725,6 +723,34 @@ mod tests {
                             );
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Whatever the parts say: nothing is empty that has members, nothing else is not, and the bounds are members.
+    #[test]
+    fn reduction_is_exact() {
+        let w = Bits::new(3);
+        let values = || 0..=w.mask();
+        let tnums = values().flat_map(|ones| values().map(move |unknown| Tnum::new(ones, unknown)));
+        let pairs = || values().flat_map(|min| values().map(move |max| (min, max)));
+        for tnum in tnums {
+            for (min, max) in pairs() {
+                let unsigned = Unsigned { min, max };
+                for (min, max) in pairs().map(|(min, max)| (w.sign_extend(min), w.sign_extend(max))) {
+                    let parts = Scalar { tnum, unsigned, signed: Signed { min, max } };
+                    let (reduced, found) = (parts.reduced(w), members(parts, w));
+                    let (Some(least), Some(most)) = (found.first(), found.last()) else {
+                        assert!(reduced.is_empty(), "{parts:?} has no members");
+                        continue;
+                    };
+                    assert_eq!(members(reduced, w), found, "{parts:?}");
+                    assert_eq!(reduced.unsigned, Unsigned { min: *least, max: *most }, "{parts:?}");
+                    let signs = || found.iter().map(|value| w.sign_extend(*value));
+                    let bounds = signs().min().zip(signs().max());
+                    assert_eq!(bounds, Some((reduced.signed.min, reduced.signed.max)), "{parts:?}");
+                    assert_eq!(reduced.reduced(w), reduced);
                 }
             }
         }

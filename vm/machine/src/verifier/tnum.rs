@@ -65,6 +65,36 @@ impl Tnum {
         self.value & self.mask == 0 && self.possible_ones() & !width.mask() == 0
     }
 
+    /// The smallest member that is at least `least`; None if all are smaller.
+    pub(super) const fn member_from(self, least: u64) -> Option<u64> {
+        let conflict = (least ^ self.value) & !self.mask;
+        if conflict == 0 {
+            return Some(least);
+        }
+        // The highest bit that is not as it must be. The bits above it can stay.
+        let top = 1u64 << conflict.ilog2();
+        if self.value & top != 0 {
+            return Some(least & !(top | (top - 1)) | self.value & (top | (top - 1)));
+        }
+        // It must be zero and is one: a free bit above it has to become one, the lowest that can.
+        let free = self.mask & !least & !(top | (top - 1));
+        if free == 0 {
+            return None;
+        }
+        let raised = free & free.wrapping_neg();
+        Some(least & !(raised | (raised - 1)) | raised | self.value & (raised - 1))
+    }
+
+    /// The greatest member that is at most `most`; None if all are greater.
+    pub(super) const fn member_to(self, most: u64) -> Option<u64> {
+        // Inverting all bits turns the order around.
+        let inverse = Self { value: !self.possible_ones(), mask: self.mask };
+        match inverse.member_from(!most) {
+            Some(member) => Some(!member),
+            None => None,
+        }
+    }
+
     /// What holds of members of either.
     pub const fn join(self, other: Self) -> Self {
         let mask = self.mask | other.mask | (self.value ^ other.value);
@@ -272,6 +302,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn members_next_to_any_number_are_found() {
+        for a in all(W) {
+            for x in 0..=W.mask() {
+                assert_eq!(a.member_from(x), members(a, W).find(|member| *member >= x), "{a:?} from {x}");
+                assert_eq!(a.member_to(x), members(a, W).filter(|member| *member <= x).last(), "{a:?} to {x}");
+            }
+        }
+        let all = Tnum::unknown(Bits::B64);
+        assert_eq!((all.member_from(u64::MAX), all.member_to(0)), (Some(u64::MAX), Some(0)));
+        let odd = Tnum::new(1, u64::MAX - 1);
+        assert_eq!((odd.member_from(u64::MAX - 1), odd.member_to(0)), (Some(u64::MAX), None));
+        assert_eq!(Tnum::new(0, u64::MAX - 1).member_from(u64::MAX), None);
     }
 
     #[test]
