@@ -3,11 +3,13 @@
 //! A diagnostic is a *user mistake*, never a fault of a program at run time (a trap) nor of ours (an error type of
 //! the module). Everything is collected; nothing stops at the first.
 
+mod codes;
 mod render;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use codes::{Code, codes, explain};
 pub use render::{Place, Report, render, report};
 
 /// A file of rules, or other text that diagnostics point into.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use trapline_vm::record::{Catalogue, Os};
 
-use super::{Absent, Expectation, Expr, Quantifier, Rule, TemplatePart};
+use super::{Absent, Expectation, Expr, Literal, Quantifier, Rule, TemplatePart, TestEventBody, TestValue};
 use crate::mir::describe;
 
 /// Stable text: header, classes, conditions as trees, message, tests.
@@ -50,6 +50,22 @@ pub fn print(rule: &Rule, catalogue: &Catalogue) -> String {
         let expect: Vec<String> = test.expect.iter().map(expectation).collect();
         let (name, events) = (&test.name, test.events.len());
         line(&mut text, 1, format_args!("test {name:?}  {events} events, expects {}", expect.join(", ")));
+        for event in &test.events {
+            let profile = event.profile.as_ref().map_or_else(String::new, |profile| format!("  from {profile}"));
+            let after = if event.after_ns == 0 { String::new() } else { format!("+{} ns ", event.after_ns) };
+            match &event.body {
+                TestEventBody::Inline { class, fields } => {
+                    let class = &catalogue.class(*class).name;
+                    line(&mut text, 2, format_args!("{after}{class}{profile}  line {}", event.line));
+                    for (field, value) in fields {
+                        line(&mut text, 3, format_args!("{}: {}", field.name, test_value(value)));
+                    }
+                }
+                TestEventBody::Recorded { file, number } => {
+                    line(&mut text, 2, format_args!("{after}{file:?} {number}{profile}  line {}", event.line));
+                }
+            }
+        }
     }
     text
 }
@@ -63,6 +79,37 @@ fn expectation(expectation: &Expectation) -> String {
         }
         Expectation::None => "none".to_owned(),
         Expectation::NotEvaluable => "not evaluable".to_owned(),
+    }
+}
+
+fn test_value(value: &TestValue) -> String {
+    match value {
+        TestValue::Lost => "lost".to_owned(),
+        TestValue::Truncated(text) => format!("truncated {text:?}"),
+        TestValue::Present(literal) => test_literal(literal),
+    }
+}
+
+fn test_literal(literal: &Literal) -> String {
+    match literal {
+        Literal::Bool(value) => value.to_string(),
+        Literal::Int(value) => value.to_string(),
+        Literal::Enum(Some(index)) => format!("variant {index}"),
+        Literal::Enum(None) => "other".to_owned(),
+        Literal::Str(text) => format!("{text:?}"),
+        Literal::Bytes(bytes) => bytes.iter().fold("bytes ".to_owned(), |text, byte| text + &format!("{byte:02x}")),
+        Literal::Ip(address) => address.to_string(),
+        Literal::List(all) => format!("[{}]", all.iter().map(test_literal).collect::<Vec<_>>().join(", ")),
+        Literal::Records(all) => {
+            let record = |members: &Vec<Option<TestValue>>| {
+                let members = members.iter().enumerate();
+                let members: Vec<String> = members
+                    .filter_map(|(index, value)| Some(format!("{index}: {}", test_value(value.as_ref()?))))
+                    .collect();
+                format!("{{{}}}", members.join(", "))
+            };
+            format!("[{}]", all.iter().map(record).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

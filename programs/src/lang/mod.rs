@@ -15,6 +15,8 @@ pub(crate) mod literal;
 mod parser;
 pub(crate) mod suggest;
 pub mod syntax;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -299,7 +299,7 @@ impl SyntaxKind {
 }
 
 /// All kinds, in order of their numbers.
-const KINDS: &[SyntaxKind] = &[
+pub(super) const KINDS: &[SyntaxKind] = &[
     SyntaxKind::Whitespace,
     SyntaxKind::Comment,
     SyntaxKind::Ident,

@@ -11,7 +11,7 @@ use super::{Cx, not_yet};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expectation, Literal, Severity, TestCase, TestEvent, TestEventBody, TestValue};
 use crate::lang::ast::{self, ExprKind, Range, TestEntry, TestValueKind};
-use crate::lang::limits::TEST_EVENTS_MAX;
+use crate::lang::limits::{TEST_EVENTS_MAX, TEST_FIELDS_MAX};
 use crate::lang::suggest::nearest;
 
 /// What a test may expect.
@@ -183,7 +183,7 @@ impl<'a> Cx<'a, '_> {
             "suppressed" => {
                 let span = self.file.span(&what.range);
                 self.report(
-                    not_yet("expect suppressed", span)
+                    not_yet("`expect suppressed`", span)
                         .help("an alert that an `unless` holds back is written `expect none`"),
                 );
                 None
@@ -251,6 +251,7 @@ impl<'a> Cx<'a, '_> {
                 "not in its `on`",
             ));
         }
+        self.check_fields(fields)?;
         let mut lowered: Vec<(FieldRef, TestValue)> = Vec::new();
         let mut complete = true;
         for (path, value) in fields {
@@ -332,6 +333,7 @@ impl<'a> Cx<'a, '_> {
                         complete = false;
                         continue;
                     };
+                    self.check_fields(fields)?;
                     let mut record: Vec<Option<TestValue>> = vec![None; element.members.len()];
                     for (path, value) in fields {
                         let member = path.dotted();
@@ -373,6 +375,13 @@ impl<'a> Cx<'a, '_> {
                 None
             }
         }
+    }
+
+    fn check_fields(&mut self, fields: &[(ast::Path, ast::TestValue)]) -> Option<()> {
+        let Some((path, _)) = fields.get(TEST_FIELDS_MAX) else { return Some(()) };
+        let message = format!("an event or record of a test has at most {TEST_FIELDS_MAX} fields");
+        self.error("limit", message, &path.range, "one too many");
+        None
     }
 
     fn check_len(&mut self, len: usize, name: &str, range: &Range) -> Option<()> {

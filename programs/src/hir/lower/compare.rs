@@ -414,7 +414,7 @@ impl<'a> Cx<'a, '_> {
         let span = self.file.span(&site.op_range);
         let message = format!("Windows ignores the case of `{}`, and this comparison does not", field.name);
         self.report(
-            Diagnostic::error("case-sensitive-on-windows", message, span, "case-sensitive")
+            Diagnostic::error("case-sensitive-on-windows", message, span, "compares the exact case")
                 .help(format!("write `{}~`; to compare the exact case, write `cased({})`", site.op, field.name)),
         );
     }

@@ -17,9 +17,10 @@ use crate::lang::suggest::nearest;
 impl<'a> Cx<'a, '_> {
     /// Lowers a condition; None: reported.
     pub(super) fn condition(&mut self, expr: &'a ast::Expr, env: &Rc<Env<'a>>) -> Option<Expr> {
-        if self.exhausted {
-            return None;
-        }
+        self.deeper(&expr.range, |cx| cx.condition_here(expr, env))
+    }
+
+    fn condition_here(&mut self, expr: &'a ast::Expr, env: &Rc<Env<'a>>) -> Option<Expr> {
         match &expr.kind {
             ExprKind::Error => None,
             ExprKind::Or(all) => self.conditions(all, env).map(Expr::Or),

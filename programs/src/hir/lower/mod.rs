@@ -16,8 +16,11 @@ mod condition;
 mod constant;
 mod header;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod value;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,9 +31,15 @@ use trapline_vm::record::{Catalogue, ClassId, FamilyId, Os, OsSet};
 use super::{Exception, Expr, Rule, Template, TemplatePart};
 use crate::diagnostic::{Diagnostic, Level, Source, Span};
 use crate::lang::ast::{self, ExprKind, Range};
-use crate::lang::limits::{DIAGNOSTICS_MAX, EXPANSION_DEPTH_MAX, LEAF_TEXT_MAX, LEAVES_MAX};
+use crate::lang::limits::{
+    DIAGNOSTICS_MAX, EXPANDED_NESTING_MAX, EXPANSION_DEPTH_MAX, FILE_EXPANSIONS_MAX, FILE_LEAVES_MAX,
+    FILE_LIST_ITEMS_MAX, LEAF_TEXT_MAX, LEAVES_MAX, LETS_MAX,
+};
 use crate::lang::suggest::nearest;
 use scope::Env;
+
+/// Mistakes of a file that are kept; the first [`DIAGNOSTICS_MAX`] of them, in order of the text, are shown.
+const FOUND_MAX: usize = 50 * DIAGNOSTICS_MAX;
 
 /// Lowers all rules of the sources: those without mistakes, and every mistake of the others.
 ///
@@ -43,16 +52,17 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
     for source in sources {
         let parse = crate::lang::parse(source);
         let tree = ast::file(&parse.syntax());
-        let mut found = parse.diagnostics;
-        let file = FileScope::new(source, &tree, catalogue, &mut found);
+        let mut found = Vec::new();
+        let file = FileScope::new(source, &tree, catalogue, &parse.diagnostics, &mut found);
         for rule in &tree.rules {
-            let before = found.len();
-            let broken = file.has_mistake(&found, &rule.range);
+            let before = (found.len(), file.unreported.get());
+            let broken = has_mistake(&parse.diagnostics, &rule.range);
             let mut lowered = file.rule(rule, broken, &mut found);
             let span = file.span(&rule.name.range);
             if let Some(first) = names.get(&rule.name.text) {
                 let message = format!("there are two rules named `{}`", rule.name.text);
-                found.push(
+                file.keep(
+                    &mut found,
                     Diagnostic::error("duplicate-name", message, span, "the second one")
                         .label(first.clone(), "the first one"),
                 );
@@ -62,7 +72,8 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
             if let Some((id, range)) = header::id_of(rule) {
                 let span = file.span(&range);
                 if let Some(first) = ids.get(&id) {
-                    found.push(
+                    file.keep(
+                        &mut found,
                         Diagnostic::error(
                             "duplicate-name",
                             format!("two rules have the id {id}"),
@@ -76,18 +87,30 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
                     ids.insert(id, span);
                 }
             }
-            if broken || found.get(before..).unwrap_or_default().iter().any(|found| found.level == Level::Error) {
+            let new = found.get(before.0..).unwrap_or_default();
+            let mistaken = new.iter().any(|found| found.level == Level::Error) || file.unreported.get() > before.1;
+            if broken || mistaken {
                 lowered = None;
             }
             rules.extend(lowered);
         }
-        diagnostics.extend(tidy(found, source));
+        found.extend(parse.diagnostics);
+        diagnostics.extend(tidy(found, file.unreported.get(), source));
     }
     (rules, diagnostics)
 }
 
+/// Whether the parser found a mistake in this part of the text.
+fn has_mistake(found: &[Diagnostic], range: &Range) -> bool {
+    found.iter().any(|diagnostic| {
+        let place = diagnostic.labels.first().map_or(0..0, |label| label.span.range.clone());
+        // A mistake noticed at the very end of an item is one of the item.
+        range.start <= place.start && place.start <= range.end
+    })
+}
+
 /// In order of the text, each once, and not more than anyone reads.
-fn tidy(mut found: Vec<Diagnostic>, source: &Arc<Source>) -> Vec<Diagnostic> {
+fn tidy(mut found: Vec<Diagnostic>, unreported: usize, source: &Arc<Source>) -> Vec<Diagnostic> {
     let place = |diagnostic: &Diagnostic| diagnostic.labels.first().map_or(0..0, |label| label.span.range.clone());
     found.sort_by_key(|diagnostic| {
         let range = place(diagnostic);
@@ -99,8 +122,9 @@ fn tidy(mut found: Vec<Diagnostic>, source: &Arc<Source>) -> Vec<Diagnostic> {
         let range = place(diagnostic);
         seen.insert((diagnostic.code, range.start, range.end, diagnostic.message.clone()))
     });
-    if found.len() > DIAGNOSTICS_MAX + 1 {
-        let message = format!("{} more mistakes in this file are not shown", found.len() - DIAGNOSTICS_MAX);
+    if found.len() + unreported > DIAGNOSTICS_MAX + 1 {
+        let message =
+            format!("{} more mistakes in this file are not shown", found.len() + unreported - DIAGNOSTICS_MAX);
         let end = source.text.len();
         found.truncate(DIAGNOSTICS_MAX);
         found.push(Diagnostic::error("limit", message, Span { source: source.clone(), range: end..end }, ""));
@@ -118,6 +142,12 @@ pub(super) struct FileScope<'a> {
     macros: HashMap<&'a str, &'a ast::Macro>,
     /// Names that exist and mean nothing yet (tables), or are mistaken: their uses are not reported.
     poisoned: HashSet<&'a str>,
+    /// Counted over the whole file: no file of few words makes much work.
+    leaves: Cell<usize>,
+    list_items: Cell<usize>,
+    expansions: Cell<usize>,
+    /// Mistakes beyond [`FOUND_MAX`].
+    unreported: Cell<usize>,
 }
 
 impl<'a> FileScope<'a> {
@@ -125,17 +155,29 @@ impl<'a> FileScope<'a> {
         source: &'a Arc<Source>,
         tree: &'a ast::File,
         catalogue: &'a Catalogue,
+        parsed: &[Diagnostic],
         found: &mut Vec<Diagnostic>,
     ) -> Self {
         let lines = std::iter::once(0).chain(source.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut scope =
-            Self { source, catalogue, lines, lists: HashMap::new(), macros: HashMap::new(), poisoned: HashSet::new() };
+        let mut scope = Self {
+            source,
+            catalogue,
+            lines,
+            lists: HashMap::new(),
+            macros: HashMap::new(),
+            poisoned: HashSet::new(),
+            leaves: Cell::new(0),
+            list_items: Cell::new(0),
+            expansions: Cell::new(0),
+            unreported: Cell::new(0),
+        };
         let mut first: HashMap<&str, &ast::Name> = HashMap::new();
         let defined = tree.lists.iter().map(|list| &list.name).chain(tree.macros.iter().map(|item| &item.name));
         for name in defined {
             if let Some(first) = first.get(name.text.as_str()) {
                 let message = format!("`{}` is defined twice in this file", name.text);
-                found.push(
+                scope.keep(
+                    found,
                     Diagnostic::error("duplicate-name", message, scope.span(&name.range), "the second one")
                         .label(scope.span(&first.range), "the first one"),
                 );
@@ -144,18 +186,18 @@ impl<'a> FileScope<'a> {
             }
         }
         for (name, word) in &tree.later {
-            found.push(not_yet(&word.text, scope.span(&word.range)));
+            scope.keep(found, not_yet(&format!("`{}`", word.text), scope.span(&word.range)));
             scope.poisoned.extend(name.as_ref().map(|name| name.text.as_str()));
         }
         for list in &tree.lists {
             scope.lists.entry(&list.name.text).or_insert(list);
-            if scope.has_mistake(found, &list.range) {
+            if has_mistake(parsed, &list.range) {
                 scope.poisoned.insert(&list.name.text);
             }
         }
         for item in &tree.macros {
             scope.macros.entry(&item.name.text).or_insert(item);
-            if scope.has_mistake(found, &item.range) {
+            if has_mistake(parsed, &item.range) {
                 scope.poisoned.insert(&item.name.text);
             }
         }
@@ -164,12 +206,13 @@ impl<'a> FileScope<'a> {
         scope
     }
 
-    fn has_mistake(&self, found: &[Diagnostic], range: &Range) -> bool {
-        found.iter().filter(|diagnostic| diagnostic.level == Level::Error).any(|diagnostic| {
-            let place = diagnostic.labels.first().map_or(0..0, |label| label.span.range.clone());
-            // A mistake noticed at the very end of an item is one of the item.
-            range.start <= place.start && place.start <= range.end
-        })
+    /// Keeps a mistake, or counts it when there are too many already.
+    fn keep(&self, found: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
+        if found.len() < FOUND_MAX {
+            found.push(diagnostic);
+        } else {
+            self.unreported.set(self.unreported.get() + 1);
+        }
     }
 
     fn span(&self, range: &Range) -> Span {
@@ -249,7 +292,8 @@ impl<'a> FileScope<'a> {
                         let from = stack.iter().position(|(name, _)| name == callee).unwrap_or(0);
                         let circle: Vec<&str> = stack.iter().skip(from).map(|(name, _)| *name).collect();
                         let path = format!("`{}` -> `{callee}`", circle.join("` -> `"));
-                        found.push(
+                        self.keep(
+                            found,
                             Diagnostic::error(
                                 "recursive-macro",
                                 format!("macro `{callee}` is defined by itself"),
@@ -287,7 +331,7 @@ impl<'a> FileScope<'a> {
     fn rule(&self, rule: &'a ast::Rule, broken: bool, found: &mut Vec<Diagnostic>) -> Option<Rule> {
         let mut cx = Cx::new(self, found);
         for (word, name) in &rule.later {
-            cx.report(not_yet(&word.text, self.span(&word.range)));
+            cx.report(not_yet(&format!("`{}`", word.text), self.span(&word.range)));
             cx.poisoned.extend(name.as_ref().map(|name| name.text.as_str()));
         }
         let meta = cx.header(rule, broken);
@@ -296,6 +340,10 @@ impl<'a> FileScope<'a> {
         cx.classes(rule, broken || sequence);
         if sequence {
             // Names in the rest of the rule belong to its steps.
+            return None;
+        }
+        if let Some((name, _)) = rule.lets.get(LETS_MAX) {
+            cx.error("limit", format!("a rule has at most {LETS_MAX} `let`s"), &name.range, "one too many");
             return None;
         }
         let mut lets = Vec::new();
@@ -366,8 +414,9 @@ impl<'a> FileScope<'a> {
     }
 }
 
-fn not_yet(construct: &str, span: Span) -> Diagnostic {
-    let message = format!("`{construct}` is parsed but cannot be compiled yet");
+/// `what` is a construct as a sentence begins with it.
+fn not_yet(what: &str, span: Span) -> Diagnostic {
+    let message = format!("{what} is parsed but cannot be compiled yet");
     Diagnostic::error("not-yet", message, span, "not yet").help("other rules of this file are compiled all the same")
 }
 
@@ -411,6 +460,8 @@ pub(super) struct Cx<'a, 'f> {
     exhausted: bool,
     /// Macros and names being expanded: what, and where it is used.
     expansions: Vec<(String, Range)>,
+    /// Conditions and values being lowered, each within the one before.
+    depth: u32,
     /// Whether we are in the body of a quantifier.
     quantified: bool,
 }
@@ -427,6 +478,7 @@ impl<'a, 'f> Cx<'a, 'f> {
             leaves: 0,
             exhausted: false,
             expansions: Vec::new(),
+            depth: 0,
             quantified: false,
         }
     }
@@ -439,12 +491,23 @@ impl<'a, 'f> Cx<'a, 'f> {
                 diagnostic = diagnostic.label(span, format!("`{name}` is used here"));
             }
         }
-        self.found.push(diagnostic);
+        self.file.keep(self.found, diagnostic);
+    }
+
+    /// Whether so much was found already that looking for similar names is not worth the time.
+    fn is_busy(&self) -> bool {
+        self.found.len() > 2 * DIAGNOSTICS_MAX
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>, range: &Range, label: impl Into<String>) {
         let span = self.file.span(range);
         self.report(Diagnostic::error(code, message, span, label));
+    }
+
+    /// A limit was passed: nothing more is expanded.
+    fn exhaust(&mut self, message: String, range: &Range, label: &str) {
+        self.exhausted = true;
+        self.error("limit", message, range, label);
     }
 
     /// Runs `inner` within the expansion of a name.
@@ -454,29 +517,70 @@ impl<'a, 'f> Cx<'a, 'f> {
         }
         let depth = u32::try_from(self.expansions.len()).unwrap_or(u32::MAX);
         if depth >= EXPANSION_DEPTH_MAX {
-            self.exhausted = true;
             let message = format!("macros and names are nested more than {EXPANSION_DEPTH_MAX} deep");
-            self.error("limit", message, range, "one level too deep");
+            self.exhaust(message, range, "one level too deep");
             return None;
         }
+        let count = self.file.expansions.get() + 1;
+        if count > FILE_EXPANSIONS_MAX {
+            let message = format!("the macros, lets and lists of a file are used at most {FILE_EXPANSIONS_MAX} times");
+            self.exhaust(message, range, "one use too many");
+            return None;
+        }
+        self.file.expansions.set(count);
         self.expansions.push((name.to_owned(), range.clone()));
         let out = inner(self);
         self.expansions.pop();
         out
     }
 
-    /// Counts one test more.
+    /// Runs `inner` one level of nesting deeper.
+    fn deeper<T>(&mut self, range: &Range, inner: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.exhausted {
+            return None;
+        }
+        if self.depth >= EXPANDED_NESTING_MAX {
+            let message = format!("with its macros expanded, this nests more than {EXPANDED_NESTING_MAX} deep");
+            self.exhaust(message, range, "one level too deep");
+            return None;
+        }
+        self.depth += 1;
+        let out = inner(self);
+        self.depth -= 1;
+        out
+    }
+
+    /// Counts one test or computation more.
     fn count_leaf(&mut self, range: &Range) -> Option<()> {
         if self.exhausted {
             return None;
         }
         if self.leaves >= LEAVES_MAX {
-            self.exhausted = true;
             let message = format!("a rule has at most {LEAVES_MAX} tests once its macros are expanded");
-            self.error("limit", message, range, "one test too many");
+            self.exhaust(message, range, "one test too many");
             return None;
         }
+        let count = self.file.leaves.get() + 1;
+        if count > FILE_LEAVES_MAX {
+            let message = format!("the rules of a file have at most {FILE_LEAVES_MAX} tests together");
+            self.exhaust(message, range, "one test too many");
+            return None;
+        }
+        self.file.leaves.set(count);
         self.leaves += 1;
+        Some(())
+    }
+
+    /// Counts the elements of a list that is named here.
+    fn count_items(&mut self, len: usize, range: &Range) -> Option<()> {
+        let count = self.file.list_items.get().saturating_add(len);
+        if count > FILE_LIST_ITEMS_MAX {
+            let message =
+                format!("the lists named in a file have at most {FILE_LIST_ITEMS_MAX} elements, each use counted");
+            self.exhaust(message, range, "too many with this one");
+            return None;
+        }
+        self.file.list_items.set(count);
         Some(())
     }
 
@@ -508,7 +612,7 @@ impl<'a, 'f> Cx<'a, 'f> {
             let name = path.dotted();
             if path.parts.first().is_some_and(|first| first == "rule") && path.parts.len() > 1 {
                 let span = self.file.span(&path.range);
-                self.report(not_yet(&format!("on {name}"), span));
+                self.report(not_yet(&format!("`on {name}`"), span));
                 complete = false;
                 continue;
             }
@@ -543,6 +647,9 @@ impl<'a, 'f> Cx<'a, 'f> {
             span,
             "not in the catalogue",
         );
+        if self.is_busy() {
+            return self.report(diagnostic);
+        }
         let names = catalogue.classes.iter().map(|class| class.name.as_str());
         let families = catalogue.families.iter().map(|family| family.name.as_str());
         if let Some(near) = nearest(name, names.chain(families).chain(["event"])) {

@@ -9,6 +9,7 @@ use super::value::{FieldValue, Place, Value};
 use super::{Cx, not_yet, walk};
 use crate::diagnostic::Diagnostic;
 use crate::lang::ast::{self, ExprKind, Path, Range};
+use crate::lang::limits::PARAMS_MAX;
 use crate::lang::suggest::{nearest, nearest_few};
 
 /// Types of values that a macro's parameter can have; any other type names a group of fields.
@@ -135,7 +136,12 @@ impl<'a> Cx<'a, '_> {
         }
         if let Some(name) = path.single() {
             if let Some(list) = self.file.lists.get(name).copied() {
-                return self.list_items(&list.items, &list.name).map(|items| Resolved::Value(Value::List(items)));
+                if self.exhausted {
+                    return None;
+                }
+                let items = self.list_items(&list.items, &list.name)?;
+                self.count_items(items.len(), &path.range)?;
+                return Some(Resolved::Value(Value::List(items)));
             }
             if let Some(item) = self.file.macros.get(name).copied() {
                 if item.params.is_none() {
@@ -161,16 +167,29 @@ impl<'a> Cx<'a, '_> {
             if let Some(ranges) = super::constant::builtin_set(name) {
                 return Some(Resolved::Value(Value::Ranges(ranges)));
             }
-            if self.file.catalogue.field_id(name).is_none() {
+            if self.file.catalogue.field_id(name).is_none() && !self.is_group(name) {
                 self.unknown_name(name, &path.range, env);
                 return None;
             }
         }
-        self.field_named(&path.dotted(), &path.range).map(|field| Resolved::Value(Value::Field(field)))
+        let name = path.dotted();
+        if !self.knows_field(&name) && self.is_group(&name) {
+            return Some(Resolved::Group(Group::Prefix(name)));
+        }
+        self.field_named(&name, &path.range).map(|field| Resolved::Value(Value::Field(field)))
+    }
+
+    /// Whether fields lie below this name.
+    fn is_group(&self, name: &str) -> bool {
+        let below = |field: &Field| field.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        self.file.catalogue.fields.iter().any(below)
     }
 
     /// `macro_name(p: process)` for messages.
     fn signature(&self, item: &ast::Macro) -> String {
+        if item.params.is_none() {
+            return item.name.text.clone();
+        }
         let params: Vec<&str> = item.params.iter().flatten().map(|(name, _)| name.text.as_str()).collect();
         format!("{}({})", item.name.text, params.join(", "))
     }
@@ -180,6 +199,9 @@ impl<'a> Cx<'a, '_> {
         let span = self.file.span(range);
         let mut diagnostic =
             Diagnostic::error("unknown-name", format!("nothing is named `{name}`"), span, "not defined");
+        if self.is_busy() {
+            return self.report(diagnostic);
+        }
         let catalogue = self.file.catalogue;
         let below = format!("{name}.");
         if catalogue.fields.iter().any(|field| field.name.starts_with(&below)) {
@@ -345,6 +367,9 @@ impl<'a> Cx<'a, '_> {
         let span = self.file.span(range);
         let mut diagnostic =
             Diagnostic::error("unknown-field", format!("there is no field `{name}`"), span, "not in the catalogue");
+        if self.is_busy() {
+            return self.report(diagnostic);
+        }
         // `process.ancestors.name`: a look into a list of records.
         let list = catalogue.fields.iter().find(|field| {
             name.strip_prefix(field.name.as_str()).is_some_and(|rest| rest.starts_with('.'))
@@ -390,6 +415,9 @@ impl<'a> Cx<'a, '_> {
         let message = format!("events of {on} have no field `{name}`");
         let span = self.file.span(range);
         let mut diagnostic = Diagnostic::error("field-not-in-class", message, span, format!("not a field of {on}"));
+        if self.is_busy() {
+            return self.report(diagnostic);
+        }
         if !having.is_empty() {
             diagnostic = diagnostic.help(format!("`{name}` is a field of events of {}", having.join(", ")));
         }
@@ -445,11 +473,8 @@ impl<'a> Cx<'a, '_> {
         if let ExprKind::Path(path) = &argument.kind {
             let first = path.parts.first().map_or("", String::as_str);
             if env.names().any(|name| name == first) {
-                match self.resolve(path, env)? {
-                    Resolved::Group(group) => return Some(group),
-                    Resolved::Value(Value::Field(field))
-                        if matches!(field.ty, FieldType::Scalar(_)) && field.place == Place::Element(None) => {}
-                    _ => {}
+                if let Resolved::Group(group) = self.resolve(path, env)? {
+                    return Some(group);
                 }
             } else {
                 let name = path.dotted();
@@ -471,6 +496,10 @@ impl<'a> Cx<'a, '_> {
     /// Checks a macro where it is defined: its types and names. Types of its parts are checked where it is used.
     pub(super) fn check_macro(&mut self, item: &'a ast::Macro) -> bool {
         let before = self.found.len();
+        if let Some((name, _)) = item.params.iter().flatten().nth(PARAMS_MAX) {
+            self.error("limit", format!("a macro has at most {PARAMS_MAX} parameters"), &name.range, "one too many");
+            return false;
+        }
         let mut groups: Vec<(&str, &str)> = Vec::new();
         for (index, (name, ty)) in item.params.iter().flatten().enumerate() {
             if item.params.iter().flatten().take(index).any(|(first, _)| first.text == name.text) {
@@ -480,7 +509,7 @@ impl<'a> Cx<'a, '_> {
             let below = format!("{}.", ty.name);
             if matches!(ty.name.as_str(), "set" | "map") {
                 let span = self.file.span(&ty.range);
-                self.report(not_yet(&ty.name, span));
+                self.report(not_yet(&format!("`{}`", ty.name), span));
             } else if VALUE_TYPES.contains(&ty.name.as_str()) {
                 self.check_value_type(ty);
             } else if self.file.catalogue.elements.iter().any(|element| element.name == ty.name)

@@ -10,7 +10,7 @@ use super::{Cx, not_yet};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Arithmetic, Operand};
 use crate::lang::ast::{self, ExprKind, Range};
-use crate::lang::limits::{LIST_ITEMS_MAX, STRING_LEN_MAX};
+use crate::lang::limits::{LIST_ITEMS_MAX, NESTING_MAX, STRING_LEN_MAX};
 use crate::lang::literal::{self, Cooked, DECIMAL_ONE, Number};
 
 /// A value in a comparison.
@@ -168,6 +168,10 @@ impl Value {
 impl<'a> Cx<'a, '_> {
     /// Lowers a value; None: reported.
     pub(super) fn value(&mut self, expr: &'a ast::Expr, env: &Rc<Env<'a>>) -> Option<Value> {
+        self.deeper(&expr.range, |cx| cx.value_here(expr, env))
+    }
+
+    fn value_here(&mut self, expr: &'a ast::Expr, env: &Rc<Env<'a>>) -> Option<Value> {
         match &expr.kind {
             ExprKind::Error => None,
             ExprKind::Str(cooked) => {
@@ -256,7 +260,7 @@ impl<'a> Cx<'a, '_> {
                     return None;
                 }
                 let span = self.file.span(&expr.range);
-                self.report(not_yet(&format!("{name}[…]"), span));
+                self.report(not_yet(&format!("`{name}[…]`"), span));
                 None
             }
             ExprKind::Or(_) | ExprKind::And(_) | ExprKind::Not(_) | ExprKind::Compare(_) | ExprKind::Quantifier(_) => {
@@ -338,7 +342,7 @@ impl<'a> Cx<'a, '_> {
             }
             if out.len() > LIST_ITEMS_MAX {
                 let message = format!("a list has at most {LIST_ITEMS_MAX} elements");
-                self.error("limit", message, &item.range, "too many with this one");
+                self.exhaust(message, &item.range, "too many with this one");
                 return None;
             }
         }
@@ -386,7 +390,7 @@ impl<'a> Cx<'a, '_> {
                 match self.value(argument, env)? {
                     Value::Field(field) if field.place != Place::Event => {
                         let span = self.file.span(&expr.range);
-                        self.report(not_yet("length of an element", span));
+                        self.report(not_yet("`length` of an element", span));
                         None
                     }
                     Value::Field(FieldValue { ty: FieldType::Scalar(Scalar::Str | Scalar::Path), field, .. }) => {
@@ -394,7 +398,7 @@ impl<'a> Cx<'a, '_> {
                     }
                     Value::Field(FieldValue { ty: FieldType::List(_) | FieldType::Records(_), .. }) => {
                         let span = self.file.span(&expr.range);
-                        self.report(not_yet("length of a list", span));
+                        self.report(not_yet("`length` of a list", span));
                         None
                     }
                     other => {
@@ -440,6 +444,7 @@ impl<'a> Cx<'a, '_> {
             Value::Const(Item { value: Const::Duration(value), .. }) => Const::Duration(value.saturating_neg()),
             other => {
                 let (operand, num) = self.operand(&other, range)?;
+                self.count_leaf(range)?;
                 if !matches!(num, Num::Int | Num::Decimal | Num::Duration) {
                     let message = format!("{} has no negative", other.describe());
                     self.error("operator-type", message, range, "not a number");
@@ -549,6 +554,12 @@ impl<'a> Cx<'a, '_> {
             return None;
         }
         let decimal = num == Num::Decimal;
+        self.count_leaf(range)?;
+        if operand_depth(&a).max(operand_depth(&b)) >= NESTING_MAX {
+            let message = format!("a computation has at most {NESTING_MAX} steps after each other");
+            self.exhaust(message, range, "one step too many");
+            return None;
+        }
         let promote = |operand, from| if decimal && from == Num::Int { to_decimal(operand) } else { operand };
         let (left, right) = (Box::new(promote(a, a_num)), Box::new(promote(b, b_num)));
         Some(Value::Computed(Operand::Arithmetic { op, decimal, left, right }, num))
@@ -562,7 +573,7 @@ impl<'a> Cx<'a, '_> {
         item: &ast::Name,
         env: &Rc<Env<'a>>,
     ) -> bool {
-        if ty.name == "bool" && !matches!(argument.kind, ExprKind::Path(_)) {
+        if ty.name == "bool" {
             let leaves = self.leaves;
             let fine = self.condition(argument, env).is_some();
             self.leaves = leaves;
@@ -594,7 +605,7 @@ impl<'a> Cx<'a, '_> {
             _ => false,
         };
         if !fits {
-            let message = format!("macro `{}` takes a {} here, not {}", item.text, ty.name, value.describe());
+            let message = format!("macro `{}` takes {} here, not {}", item.text, ty.name, value.describe());
             let span = self.file.span(&argument.range);
             let declared = self.file.span(&ty.range);
             self.report(
@@ -614,7 +625,8 @@ impl<'a> Cx<'a, '_> {
                 format!("`{}` takes no `<…>`", ty.name)
             };
             let span = self.file.span(&ty.range);
-            self.report(Diagnostic::error("unknown-type", message, span, "not a type").help("write `list<str>`"));
+            let diagnostic = Diagnostic::error("unknown-type", message, span, "not a type");
+            self.report(if wanted == 1 { diagnostic.help("write `list<str>`") } else { diagnostic });
             return None;
         }
         match ty.arguments.first() {
@@ -634,7 +646,7 @@ impl<'a> Cx<'a, '_> {
             let span = self.file.span(&ty.range);
             let known = matches!(ty.name.as_str(), "set" | "map");
             let diagnostic = if known {
-                not_yet(&ty.name, span)
+                not_yet(&format!("`{}`", ty.name), span)
             } else {
                 Diagnostic::error("unknown-type", format!("a list is no `{}`", ty.name), span, "not a list type")
                     .help("write `list<str>`, or leave the type out")
@@ -662,6 +674,15 @@ impl<'a> Cx<'a, '_> {
             }
         }
         Some(())
+    }
+}
+
+/// Operations after each other. Bounded by the check in `arithmetic`, so the recursion is too.
+fn operand_depth(operand: &Operand) -> u32 {
+    match operand {
+        Operand::Const(_) | Operand::Field(_) | Operand::Length(_) => 0,
+        Operand::ToDecimal(inner) => operand_depth(inner),
+        Operand::Arithmetic { left, right, .. } => 1 + operand_depth(left).max(operand_depth(right)),
     }
 }
 

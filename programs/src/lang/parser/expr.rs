@@ -294,7 +294,8 @@ impl Parser<'_> {
 
     /// A literal, list, name, call, quantifier or bracketed expression.
     pub(super) fn primary(&mut self) {
-        if self.at_end_of_expr() {
+        let connective = self.at_word("and") || self.at_word("or");
+        if self.at_end_of_expr() || connective && self.nth(1) != SyntaxKind::Dot {
             return self.expected("a condition or value");
         }
         let checkpoint = self.checkpoint();
@@ -357,7 +358,7 @@ impl Parser<'_> {
         self.expr();
         if !self.broken && self.at(SyntaxKind::Comma) {
             self.start_at(checkpoint, SyntaxKind::ListExpr);
-            self.list_items(SyntaxKind::RParen);
+            self.list_items(SyntaxKind::RParen, 1);
             let closed = self.close(SyntaxKind::RParen, &open);
             self.finish();
             if closed {
@@ -394,7 +395,7 @@ impl Parser<'_> {
             let close = if parser.at(SyntaxKind::LParen) { SyntaxKind::RParen } else { SyntaxKind::RBracket };
             parser.start(SyntaxKind::ListExpr);
             parser.bump();
-            parser.list_items(close);
+            parser.list_items(close, 0);
             let closed = !parser.broken && parser.close(close, &open);
             parser.finish();
             if closed && close == SyntaxKind::RParen {
@@ -404,8 +405,8 @@ impl Parser<'_> {
     }
 
     /// Items up to the closing delimiter, separated by commas; the last may have one too.
-    fn list_items(&mut self, close: SyntaxKind) {
-        let mut count = 0usize;
+    fn list_items(&mut self, close: SyntaxKind, before: usize) {
+        let mut count = before;
         while !self.broken && !self.at(close) && !self.at_end_of_expr() {
             if self.at(SyntaxKind::Comma) && count > 0 {
                 self.bump();

@@ -9,6 +9,7 @@ impl Parser<'_> {
     pub(super) fn items(&mut self) {
         while !self.at(SyntaxKind::Eof) {
             self.broken = false;
+            self.braces = 0;
             let before = self.at;
             match self.text() {
                 "rule" if self.nth(1) == SyntaxKind::Ident || self.nth(1) == SyntaxKind::LBrace => self.rule_item(),

@@ -67,30 +67,12 @@ impl Parser<'_> {
             let open = self.here();
             self.bump();
             while !matches!(self.peek(), SyntaxKind::RBrace | SyntaxKind::Eof) && !self.at_item() {
-                self.broken = false;
-                let before = self.at;
-                match self.text() {
-                    "unless" => self.unless_clause(),
-                    "disable" => self.bump(),
-                    _ if self.at(SyntaxKind::Ident) && self.nth(1) == SyntaxKind::Colon => self.header_entry(),
-                    _ if self.at(SyntaxKind::Ident) && self.nth(1) == SyntaxKind::Eq => {
-                        self.start(SyntaxKind::LetClause);
-                        self.name("a parameter");
-                        self.bump();
-                        self.expr();
-                        self.finish();
+                self.clause_of(|parser| {
+                    parser.tuning();
+                    if parser.broken {
+                        parser.skip_to_clause();
                     }
-                    _ => {
-                        self.expected("`unless`, a parameter, `severity:` or `disable`");
-                        self.start(SyntaxKind::Skipped);
-                        self.bump_unchecked();
-                        self.finish();
-                    }
-                }
-                if self.broken {
-                    self.skip_to_clause();
-                }
-                self.ensure_progress(before);
+                });
             }
             self.broken = false;
             self.close(SyntaxKind::RBrace, &open);
@@ -99,6 +81,22 @@ impl Parser<'_> {
             self.skip_to_item();
         }
         self.finish();
+    }
+
+    fn tuning(&mut self) {
+        match self.text() {
+            "unless" => self.unless_clause(),
+            "disable" => self.bump(),
+            _ if self.at(SyntaxKind::Ident) && self.nth(1) == SyntaxKind::Colon => self.header_entry(),
+            _ if self.at(SyntaxKind::Ident) && self.nth(1) == SyntaxKind::Eq => {
+                self.start(SyntaxKind::LetClause);
+                self.name("a parameter");
+                self.bump();
+                self.expr();
+                self.finish();
+            }
+            _ => self.expected("`unless`, a parameter, `severity:` or `disable`"),
+        }
     }
 
     /// `sequence [unordered] [by KEYS] [within 5m] [ CLASS where … ] as NAME …`

@@ -73,6 +73,8 @@ struct Parser<'a> {
     /// Set by an error, cleared at the next clause, entry or item: until then, skipping is silent.
     broken: bool,
     depth: u32,
+    /// Braces opened in the current clause and not closed.
+    braces: u32,
     /// Where the current clause began: `count` there is no sign of a new one.
     opening: usize,
 }
@@ -93,6 +95,7 @@ pub(super) fn parse_file(source: &Arc<Source>) -> (GreenNode, Vec<Diagnostic>) {
         unreported: 0,
         broken: false,
         depth: 0,
+        braces: 0,
         opening: usize::MAX,
     };
     parser.builder.start_node(Language::kind_to_raw(SyntaxKind::File));
@@ -178,6 +181,13 @@ impl Parser<'_> {
         Span { source: self.source.clone(), range }
     }
 
+    /// The place just after the token before the current one.
+    fn after_last(&self) -> Span {
+        let before = self.at.checked_sub(1).and_then(|index| self.significant.get(index));
+        let end = before.and_then(|index| self.tokens.get(*index)).map_or(0, |token| token.end);
+        Span { source: self.source.clone(), range: end..end }
+    }
+
     /// From the start of one span to the end of the token before the current one.
     fn since(&self, start: usize) -> Span {
         let before = self.at.checked_sub(1).and_then(|index| self.significant.get(index));
@@ -242,6 +252,11 @@ impl Parser<'_> {
 
     fn bump_unchecked(&mut self) {
         if self.token(0).is_some() {
+            match self.peek() {
+                SyntaxKind::LBrace => self.braces += 1,
+                SyntaxKind::RBrace => self.braces = self.braces.saturating_sub(1),
+                _ => {}
+            }
             self.trivia();
             self.emit();
             self.at += 1;
@@ -263,7 +278,7 @@ impl Parser<'_> {
                     "unterminated-string",
                     "a string ends on the line it begins on",
                     at(0..text.len()),
-                    format!("no closing `{quote}`"),
+                    if quote == '`' { "no closing backquote".to_owned() } else { format!("no closing `{quote}`") },
                 );
                 if token.kind == SyntaxKind::String && text.ends_with("\\\"") {
                     diagnostic = diagnostic
@@ -307,7 +322,8 @@ impl Parser<'_> {
 
     /// "expected X, found Y" here.
     fn expected(&mut self, what: &str) {
-        let span = self.here();
+        // What is missing before the next clause or item is missing here, not there.
+        let span = if self.at_clause() || self.at_item() { self.after_last() } else { self.here() };
         let message = format!("expected {what}, found {}", self.found());
         self.error(Diagnostic::error("unexpected-token", message, span, format!("expected {what}")));
     }
@@ -329,7 +345,8 @@ impl Parser<'_> {
         }
         let close = kind.describe();
         let span = self.here();
-        let diagnostic = if self.at(SyntaxKind::Eof) || self.at_clause() || self.at_item() {
+        let other = matches!(self.peek(), SyntaxKind::RBrace | SyntaxKind::RBracket | SyntaxKind::RParen);
+        let diagnostic = if other || self.at(SyntaxKind::Eof) || self.at_clause() || self.at_item() {
             Diagnostic::error("unclosed", format!("{close} is missing"), open.clone(), "opened here, never closed")
         } else {
             let message = format!("expected {close}, found {}", self.found());
@@ -387,18 +404,22 @@ impl Parser<'_> {
         self.skip(|_| false);
     }
 
-    /// Skips balanced text up to where `stop` says, to a closing brace that was not opened here, or to an item.
+    /// Runs `inner`, a clause or entry, with its own count of braces and mistakes.
+    fn clause_of(&mut self, inner: impl FnOnce(&mut Self)) {
+        let (outer, before) = (self.braces, self.at);
+        self.braces = 0;
+        self.broken = false;
+        inner(self);
+        self.ensure_progress(before);
+        self.braces = outer;
+    }
+
+    /// Skips to where `stop` says, to a closing brace that was not opened in this clause, or to an item.
     fn skip(&mut self, stop: impl Fn(&Self) -> bool) {
-        let mut braces = 0u32;
         let mut started = false;
-        while !self.at(SyntaxKind::Eof) && !self.at_item() {
-            if braces == 0 && (self.at(SyntaxKind::RBrace) || stop(self)) {
+        while !self.at(SyntaxKind::Eof) && !self.at_item() && !stop(self) {
+            if self.at(SyntaxKind::RBrace) && self.braces == 0 {
                 break;
-            }
-            match self.peek() {
-                SyntaxKind::LBrace => braces += 1,
-                SyntaxKind::RBrace => braces -= 1,
-                _ => {}
             }
             if !started {
                 self.start(SyntaxKind::Skipped);

@@ -8,6 +8,9 @@ use crate::lang::syntax::SyntaxKind;
 /// What a stranger may write first in a rule, for suggestions.
 const COMMON_WORDS: &[&str] = &["on", "where", "let", "unless", "output", "test"];
 
+/// What other rule formats call a condition.
+const CONDITION_WORDS: &[&str] = &["condition", "query", "filter", "when", "if"];
+
 impl Parser<'_> {
     /// `rule NAME { … }`
     pub(super) fn rule_item(&mut self) {
@@ -33,13 +36,12 @@ impl Parser<'_> {
             if self.at_item() && self.nth(2) != SyntaxKind::Colon {
                 break;
             }
-            self.broken = false;
-            let before = self.at;
-            self.clause();
-            if self.broken {
-                self.skip_to_clause();
-            }
-            self.ensure_progress(before);
+            self.clause_of(|parser| {
+                parser.clause();
+                if parser.broken {
+                    parser.skip_to_clause();
+                }
+            });
         }
     }
 
@@ -54,6 +56,14 @@ impl Parser<'_> {
             return;
         }
         let word = self.text().to_owned();
+        if self.nth(1) == SyntaxKind::Colon && CONDITION_WORDS.contains(&word.as_str()) {
+            let span = self.here();
+            let message = format!("the condition of a rule is not written `{word}: …`");
+            self.report(
+                Diagnostic::error("foreign-syntax", message, span, "not a header entry").help("write `where …`"),
+            );
+            return self.expr_clause(SyntaxKind::WhereClause);
+        }
         if self.nth(1) == SyntaxKind::Colon {
             if !COMMON_WORDS.contains(&word.as_str()) {
                 return self.header_entry();
@@ -105,7 +115,7 @@ impl Parser<'_> {
         );
         if matches!(self.nth(1), SyntaxKind::String | SyntaxKind::RawString | SyntaxKind::Number) {
             diagnostic = diagnostic.help(format!("a header entry is written with a colon: `{word}: …`"));
-        } else if word == "condition" || word == "when" || word == "if" {
+        } else if CONDITION_WORDS.contains(&word) {
             diagnostic = diagnostic.help("the condition of a rule is written `where …`");
         } else if let Some(near) = nearest(word, CLAUSE_WORDS.iter().chain(ITEM_WORDS).copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
@@ -156,7 +166,11 @@ impl Parser<'_> {
     /// A number, or what looks like one and should have been a string: `1.2.0`, `2027-01-31`.
     fn header_number(&mut self) {
         let start = self.here().range.start;
-        let plain = self.at(SyntaxKind::Number) && !(1..=1).any(|ahead| self.nth_is_adjacent(ahead));
+        let goes_on = matches!(
+            self.nth(1),
+            SyntaxKind::Number | SyntaxKind::Dot | SyntaxKind::Minus | SyntaxKind::Ident | SyntaxKind::Colon
+        );
+        let plain = self.at(SyntaxKind::Number) && !(goes_on && self.nth_is_adjacent(1));
         if plain {
             self.number("a value");
             return;
@@ -164,7 +178,10 @@ impl Parser<'_> {
         self.start(SyntaxKind::Literal);
         self.bump();
         while self.nth_is_adjacent(0)
-            && matches!(self.peek(), SyntaxKind::Number | SyntaxKind::Dot | SyntaxKind::Minus | SyntaxKind::Ident)
+            && matches!(
+                self.peek(),
+                SyntaxKind::Number | SyntaxKind::Dot | SyntaxKind::Minus | SyntaxKind::Ident | SyntaxKind::Colon
+            )
         {
             self.bump();
         }

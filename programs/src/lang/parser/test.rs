@@ -14,13 +14,12 @@ impl Parser<'_> {
             let open = self.here();
             self.bump();
             while !matches!(self.peek(), SyntaxKind::RBrace | SyntaxKind::Eof) && !self.at_item() {
-                self.broken = false;
-                let before = self.at;
-                self.test_entry();
-                if self.broken {
-                    self.skip_test_entry();
-                }
-                self.ensure_progress(before);
+                self.clause_of(|parser| {
+                    parser.test_entry();
+                    if parser.broken {
+                        parser.skip_test_entry();
+                    }
+                });
             }
             self.broken = false;
             self.close(SyntaxKind::RBrace, &open);
