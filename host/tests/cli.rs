@@ -337,9 +337,10 @@ fn fields_of_the_catalogue() {
 #[test]
 fn explain_has_a_page_on_codes_and_traps() {
     let bench = Bench::new(&[]);
+    bench.run(&["explain", "unknown-field"]).exits(0).prints("diagnostic of the compiler").prints("trapline fields");
     bench.run(&["explain", "out-of-bounds"]).exits(0).prints("refusal of the verifier");
     bench.run(&["explain", "fuel-exhausted"]).exits(0).prints("fuel");
-    bench.run(&["explain"]).exits(0).prints("fuel-exhausted").prints("out-of-bounds");
+    bench.run(&["explain"]).exits(0).prints("unknown-field").prints("fuel-exhausted").prints("out-of-bounds");
     bench.run(&["explain", "no-such-code"]).exits(2).prints_nothing().says("no-such-code");
 }
 

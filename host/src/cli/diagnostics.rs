@@ -21,7 +21,7 @@ pub(super) fn print(console: &Console, loaded: &Loaded) {
 /// Prints these diagnostics on standard error.
 pub(super) fn print_all(console: &Console, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
-        console.line(tame(&render(diagnostic, true)).trim_end());
+        console.line(&tame(&render(diagnostic, true)));
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anstyle::Style;
 use clap::Args;
+use trapline_programs::diagnostic;
 use trapline_vm::trap::TRAPS;
 
 use super::{Outcome, OutputError};
@@ -24,6 +25,8 @@ struct Page {
     /// Who says it.
     by: &'static str,
     code: &'static str,
+    /// In a few words; may be empty.
+    title: &'static str,
     text: &'static str,
 }
 
@@ -39,7 +42,8 @@ impl Explain {
                         by = page.by;
                         writeln!(out, "{DIM}{by}{DIM:#}").map_err(OutputError)?;
                     }
-                    writeln!(out, "  {}", page.code).map_err(OutputError)?;
+                    writeln!(out, "  {NAME}{:<30}{NAME:#} {DIM}{}{DIM:#}", page.code, page.title)
+                        .map_err(OutputError)?;
                 }
             }
             Some(code) => {
@@ -50,8 +54,10 @@ impl Explain {
                 }
                 for (index, page) in found.iter().enumerate() {
                     let gap = if index == 0 { "" } else { "\n" };
-                    writeln!(out, "{gap}{NAME}{}{NAME:#}  {DIM}{}{DIM:#}\n\n{}", page.code, page.by, page.text.trim())
+                    let colon = if page.title.is_empty() { "" } else { ": " };
+                    write!(out, "{gap}{NAME}{}{NAME:#}{colon}{}  {DIM}{}{DIM:#}\n\n", page.code, page.title, page.by)
                         .map_err(OutputError)?;
+                    writeln!(out, "{}", page.text.trim()).map_err(OutputError)?;
                 }
             }
         }
@@ -62,14 +68,32 @@ impl Explain {
 
 /// All pages: of the compiler, of the verifier, of traps.
 fn pages() -> Vec<Page> {
-    let refusals = REFUSALS.iter().map(|(code, text)| Page { by: "refusal of the verifier", code, text });
-    let traps = TRAPS.iter().map(|trap| Page { by: "trap", code: trap.name, text: trap_page(trap.name) });
-    refusals.chain(traps).collect()
+    let diagnostics = diagnostic::codes().iter().map(|page| Page {
+        by: "diagnostic of the compiler",
+        code: page.code,
+        title: page.title,
+        text: page.explanation,
+    });
+    let refusals = REFUSALS.iter().map(|(code, text)| Page { by: "refusal of the verifier", code, title: "", text });
+    let traps =
+        TRAPS.iter().map(|trap| Page { by: "trap", code: trap.name, title: trap.message, text: trap_page(trap.name) });
+    diagnostics.chain(refusals).chain(traps).collect()
 }
 
 /// What the verifier refuses, and what to do about it. A rule in our language compiles to code that passes; these are
 /// for people who write bytecode themselves.
 const REFUSALS: &[(&str, &str)] = &[
+    (
+        "not-linked",
+        "\
+The rule was compiled and does not fit this agent: another catalogue, a field or class that is not there or has another
+type, or no room for one more field or test. Compile it with the catalogue of this agent.",
+    ),
+    (
+        "bad-proof",
+        "\
+The proof of a program does not fit the program. This is a bug in Trapline; please report it with the rule.",
+    ),
     (
         "malformed",
         "\
@@ -218,9 +242,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_page_has_text_and_every_trap_a_page() {
+    fn every_refusal_and_every_trap_has_a_page_with_text() {
         for page in pages() {
             assert!(page.text.len() > 20, "{} has no text", page.code);
+        }
+        let reasons = include_str!("../../../vm/machine/src/verifier/reason.rs");
+        let codes = reasons.split("pub const fn code").nth(1).unwrap().split("pub const fn help").next().unwrap();
+        let codes: Vec<&str> = codes.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            assert!(REFUSALS.iter().any(|(known, _)| *known == code), "{code} has no page");
         }
         for trap in TRAPS {
             assert!(pages().iter().any(|page| page.code == trap.name));
