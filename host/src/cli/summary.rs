@@ -189,11 +189,12 @@ pub(super) fn grouped(number: u64) -> String {
 
 /// Nanoseconds with the unit that fits.
 fn nanoseconds(ns: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", ns / unit, ns % unit * 10 / unit);
     match ns {
-        0..10_000 => format!("{ns} ns"),
-        10_000..10_000_000 => format!("{} µs", ns / 1000),
-        10_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
-        _ => format!("{} s", ns / 1_000_000_000),
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", tenths(1_000)),
+        1_000_000..1_000_000_000 => format!("{} ms", tenths(1_000_000)),
+        _ => format!("{} s", tenths(1_000_000_000)),
     }
 }
 
@@ -211,9 +212,10 @@ mod tests {
         for (number, text) in grouping {
             assert_eq!(grouped(number), text);
         }
-        assert_eq!(nanoseconds(9_999), "9999 ns");
-        assert_eq!(nanoseconds(10_000), "10 µs");
-        assert_eq!(nanoseconds(12_000_000), "12 ms");
+        assert_eq!(nanoseconds(999), "999 ns");
+        assert_eq!(nanoseconds(1_000), "1.0 µs");
+        assert_eq!(nanoseconds(12_390_000), "12.3 ms");
+        assert_eq!(nanoseconds(60_500_000_000), "60.5 s");
         assert_eq!(seconds(0.0123), "12 ms");
         assert_eq!(seconds(1.25), "1.2 s");
     }

@@ -120,7 +120,7 @@ fn render(alert: &Alert) -> String {
             page.line(label, &format!("{test:<TEST_WIDTH$}  {STRONG}{value}{STRONG:#}"));
         } else {
             page.line(label, &test);
-            page.line("", &format!("{:TEST_WIDTH$}  {STRONG}{value}{STRONG:#}", ""));
+            page.line("", &format!("    {STRONG}{value}{STRONG:#}"));
         }
     }
     page.line("rule", &rule_line(alert));
