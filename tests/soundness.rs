@@ -28,9 +28,13 @@ struct Proof {
 fn prove(program: &Program) -> Option<Proof> {
     let loaded = Loaded::new(program.clone(), generator::helpers(&program.kind)).ok()?;
     let mut states = vec![None; program.code.len()];
-    let verified =
-        verify_observed(loaded, Limits::default(), &mut |pc, state| states[pc as usize] = Some(state.clone())).ok()?;
-    Some(Proof { verified, states })
+    match verify_observed(loaded, Limits::default(), &mut |pc, state| states[pc as usize] = Some(state.clone())) {
+        Ok(verified) => Some(Proof { verified, states }),
+        Err(rejection) => {
+            assert_ne!(rejection.code(), "inconsistent", "{rejection}\n{}", disassemble(&program.code));
+            None
+        }
+    }
 }
 
 fn contains(value: RegType, concrete: u64) -> bool {
