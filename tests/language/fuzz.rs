@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
-use trapline_programs::diagnostic::{Source, render, report};
+use trapline_programs::diagnostic::{Level, Source, render, report};
 use trapline_programs::{hir, lang};
 use trapline_vm::record::Catalogue;
 
@@ -183,6 +183,11 @@ pub(crate) fn run(catalogue: &Catalogue) -> Result<(), Failed> {
         for diagnostic in found.iter().take(10) {
             render(diagnostic, false);
             report(diagnostic);
+        }
+        // A rule is left out for a reason that is told, and nothing else.
+        let items = parse.syntax().children().filter(|item| item.kind() == lang::SyntaxKind::RuleItem).count();
+        if !found.iter().any(|found| found.level == Level::Error) && rules.len() != items {
+            return Err(format!("mutant {index}: a rule got lost:\n{}", source.text).into());
         }
         if !parse.diagnostics.is_empty() && found.is_empty() {
             return Err(format!("mutant {index}: a mistake got lost:\n{}", source.text).into());

@@ -102,11 +102,14 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
 
 /// Whether the parser found a mistake in this part of the text.
 fn has_mistake(found: &[Diagnostic], range: &Range) -> bool {
-    found.iter().any(|diagnostic| {
-        let place = diagnostic.labels.first().map_or(0..0, |label| label.span.range.clone());
-        // A mistake noticed at the very end of an item is one of the item.
-        range.start <= place.start && place.start <= range.end
-    })
+    // Beyond that many they are only counted: none of the file is trusted.
+    let uncounted = found.len() > DIAGNOSTICS_MAX;
+    uncounted
+        || found.iter().any(|diagnostic| {
+            let place = diagnostic.labels.first().map_or(0..0, |label| label.span.range.clone());
+            // A mistake noticed at the very end of an item is one of the item.
+            range.start <= place.start && place.start <= range.end
+        })
 }
 
 /// In order of the text, each once, and not more than anyone reads.

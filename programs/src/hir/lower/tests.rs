@@ -145,6 +145,15 @@ fn expanded_nesting_is_bounded() {
 }
 
 #[test]
+fn nothing_is_compiled_of_a_file_whose_mistakes_are_only_counted() {
+    // The last rule's exception is broken, by a mistake beyond those that are kept.
+    let broken = rule("a", &"  unless ==\n".repeat(DIAGNOSTICS_MAX));
+    let text = format!("{broken}{}", rule("b", "  where process.pid == 1\n  unless == 2"));
+    let (rules, found) = lowered(&text);
+    assert_eq!((rules.len(), found.len()), (0, DIAGNOSTICS_MAX + 1));
+}
+
+#[test]
 fn many_mistakes_are_found_soon() {
     let conditions = (0..20_000).map(|n| format!("process.nmae{n} == 1")).collect::<Vec<_>>().join(" or ");
     let started = Instant::now();

@@ -230,27 +230,37 @@ impl<'a> Cx<'a, '_> {
                 left
             }
             ExprKind::Default(all) => {
+                let parts: Vec<Option<Value>> = all.iter().map(|part| self.value(part, env)).collect();
+                let parts: Vec<Value> = parts.into_iter().collect::<Option<_>>()?;
+                let last = all.len().saturating_sub(1);
                 let mut values = Vec::new();
-                let mut complete = true;
-                for (index, part) in all.iter().enumerate() {
-                    match self.value(part, env) {
-                        Some(Value::Default(_)) | None => complete = false,
-                        Some(value @ (Value::Field(_) | Value::Const(_))) if index + 1 == all.len() => {
-                            values.push(value)
-                        }
-                        Some(value @ Value::Field(_)) => values.push(value),
-                        Some(other) => {
-                            let message = format!("`??` needs a field on its left, not {}", other.describe());
-                            let span = self.file.span(&part.range);
-                            self.report(
-                                Diagnostic::error("type-mismatch", message, span, "not a field")
-                                    .help("write `field ?? default`; the default is a constant or another field"),
-                            );
-                            complete = false;
-                        }
+                for (index, (part, value)) in all.iter().zip(parts).enumerate() {
+                    // `(a ?? b) ?? c` is `a ?? b ?? c`.
+                    let inner = if let Value::Default(inner) = value { inner } else { vec![value] };
+                    let fits = |value: &Value| match value {
+                        Value::Field(_) => true,
+                        Value::Const(_) => index == last,
+                        _ => false,
+                    };
+                    if let Some(other) = inner.iter().find(|value| !fits(value)) {
+                        let (message, label) = if index == last {
+                            (
+                                format!("the default of `??` is a constant or a field, not {}", other.describe()),
+                                "no default",
+                            )
+                        } else {
+                            (format!("`??` needs a field on its left, not {}", other.describe()), "not a field")
+                        };
+                        let span = self.file.span(&part.range);
+                        self.report(
+                            Diagnostic::error("type-mismatch", message, span, label)
+                                .help("write `field ?? default`; the default is a constant or another field"),
+                        );
+                        return None;
                     }
+                    values.extend(inner);
                 }
-                complete.then_some(Value::Default(values))
+                Some(Value::Default(values))
             }
             ExprKind::Call(callee, arguments) => self.value_call(callee, arguments, expr, env),
             ExprKind::Index(table) => {
