@@ -552,6 +552,10 @@ fn test(node: &SyntaxNode) -> Test {
                 tokens(&entry).next().filter(|token| token.kind() == SyntaxKind::Plus).map(|_| first_expr(&entry));
             Some(match entry.kind() {
                 SyntaxKind::TestSource => TestEntry::Source(first_expr(&entry)),
+                // Without braces it is a mistake that was reported.
+                SyntaxKind::TestEvent if !tokens(&entry).any(|token| token.kind() == SyntaxKind::LBrace) => {
+                    return None;
+                }
                 SyntaxKind::TestEvent => TestEntry::Event {
                     after,
                     class: path(&self::node(&entry, SyntaxKind::Path)?),

@@ -25,6 +25,7 @@ use rowan::{GreenNode, NodeOrToken, WalkEvent};
 
 use crate::diagnostic::{Diagnostic, Source, Span};
 use limits::FILE_LEN_MAX;
+pub(crate) use parser::HEADER_KEYS;
 pub use syntax::{SyntaxKind, SyntaxNode};
 
 /// What became of a file.

@@ -14,6 +14,30 @@ use crate::hir::{Absent, Expr, Leaf, LeafKind};
 use crate::lang::ast::{self, ExprKind, Range};
 use crate::lang::suggest::nearest;
 
+/// What stands for a function of another language.
+enum Foreign {
+    Operator(&'static str),
+    Function(&'static str),
+    Fold,
+}
+
+fn foreign_function(name: &str) -> Option<Foreign> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "wildcard" | "glob" => Foreign::Operator("like~"),
+        "match" | "matches" | "regex_match" | "re_match" => Foreign::Operator("regex"),
+        "startswith" | "starts_with" => Foreign::Operator("startswith"),
+        "endswith" | "ends_with" => Foreign::Operator("endswith"),
+        "stringcontains" | "contains" => Foreign::Operator("contains"),
+        "indexof" => Foreign::Operator("contains"),
+        "len" | "size" | "strlen" => Foreign::Function("length"),
+        "isnull" | "is_null" | "isempty" => Foreign::Function("missing"),
+        "isnotnull" | "has" | "defined" => Foreign::Function("exists"),
+        "cidrmatch" | "ip_in" | "ipv4_is_in_range" => Foreign::Function("cidr"),
+        "lower" | "tolower" | "lowercase" | "upper" | "toupper" => Foreign::Fold,
+        _ => return None,
+    })
+}
+
 impl<'a> Cx<'a, '_> {
     /// Lowers a condition; None: reported.
     pub(super) fn condition(&mut self, expr: &'a ast::Expr, env: &Rc<Env<'a>>) -> Option<Expr> {
@@ -206,17 +230,21 @@ impl<'a> Cx<'a, '_> {
         let span = self.file.span(&callee.range);
         let mut diagnostic =
             Diagnostic::error("unknown-name", format!("there is no function or macro `{name}`"), span, "not defined");
-        let operator = match name.to_ascii_lowercase().as_str() {
-            "wildcard" => Some("like~"),
-            "match" | "regex_match" | "re_match" => Some("regex"),
-            "startswith" | "starts_with" => Some("startswith"),
-            "endswith" | "ends_with" => Some("endswith"),
-            "stringcontains" | "contains" => Some("contains"),
-            _ => None,
+        // `process.name.startswith("x")` as in other languages, or the function alone.
+        let last = callee.parts.last().map_or("", String::as_str);
+        let subject = match callee.parts.split_last() {
+            Some((_, before)) if !before.is_empty() => before.join("."),
+            _ => "x".to_owned(),
         };
         let known = FUNCTIONS.iter().copied().chain(self.file.macros.keys().copied());
-        diagnostic = match (operator, nearest(&name, known)) {
-            (Some(operator), _) => diagnostic.help(format!("this is an operator: write `x {operator} y`")),
+        diagnostic = match (foreign_function(last), nearest(&name, known)) {
+            (Some(Foreign::Operator(operator)), _) => {
+                diagnostic.help(format!("this is an operator: write `{subject} {operator} y`"))
+            }
+            (Some(Foreign::Function(function)), _) => diagnostic.help(format!("write `{function}({subject})`")),
+            (Some(Foreign::Fold), _) => {
+                diagnostic.help("to compare without regard to case, write `~` after the operator")
+            }
             (None, Some(near)) => diagnostic.help(format!("did you mean `{near}`?")),
             (None, None) => diagnostic.help(format!("functions are {}", FUNCTIONS.join(", "))),
         };

@@ -5,25 +5,9 @@ use trapline_vm::record::Os;
 use super::Cx;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Meta, Severity, Status};
+use crate::lang::HEADER_KEYS;
 use crate::lang::ast::{self, Expr, ExprKind, Range};
 use crate::lang::suggest::nearest;
-
-/// Keys of a header.
-const KEYS: &[&str] = &[
-    "id",
-    "version",
-    "title",
-    "description",
-    "severity",
-    "status",
-    "os",
-    "attack",
-    "references",
-    "false_positives",
-    "author",
-    "authors",
-    "tags",
-];
 
 /// Keys that come with later parts of the language.
 const LATER_KEYS: &[&str] = &["action", "requires"];
@@ -121,7 +105,7 @@ impl Cx<'_, '_> {
                 continue;
             }
             // Every key that counts is among the first few; a header of nonsense is not compared with itself.
-            if seen.len() <= 2 * KEYS.len() {
+            if seen.len() <= 2 * HEADER_KEYS.len() {
                 seen.push(key);
             }
             self.entry(&mut meta, key, value);
@@ -227,9 +211,9 @@ impl Cx<'_, '_> {
                 let span = self.file.span(&key.range);
                 let mut diagnostic =
                     Diagnostic::error("unknown-key", format!("a rule has no `{unknown}`"), span, "not a header entry");
-                diagnostic = match foreign_key(unknown).or_else(|| nearest(unknown, KEYS.iter().copied())) {
+                diagnostic = match foreign_key(unknown).or_else(|| nearest(unknown, HEADER_KEYS.iter().copied())) {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                    None => diagnostic.help(format!("entries are {}", KEYS.join(", "))),
+                    None => diagnostic.help(format!("entries are {}", HEADER_KEYS.join(", "))),
                 };
                 self.report(diagnostic);
             }

@@ -270,7 +270,12 @@ impl<'a> Cx<'a, '_> {
                     return None;
                 }
                 let span = self.file.span(&expr.range);
-                self.report(not_yet(&format!("`{name}[…]`"), span));
+                self.report(if self.file.catalogue.field_id(&name).is_some() {
+                    Diagnostic::error("operator-type", "only tables are indexed", span, "a field")
+                        .help(format!("to look into a list, write `{name} contains …` or `any x in {name} {{ … }}`"))
+                } else {
+                    not_yet(&format!("`{name}[…]`"), span)
+                });
                 None
             }
             ExprKind::Or(_) | ExprKind::And(_) | ExprKind::Not(_) | ExprKind::Compare(_) | ExprKind::Quantifier(_) => {

@@ -157,12 +157,35 @@ impl Parser<'_> {
             && !["AND", "OR", "NOT"].contains(&word)
     }
 
+    /// A constant right after an operand, on the same line.
+    fn at_missing_operator(&self) -> bool {
+        matches!(self.peek(), SyntaxKind::String | SyntaxKind::RawString | SyntaxKind::Number)
+            && !self.nth_on_new_line(0)
+    }
+
     fn comparison(&mut self) {
         let checkpoint = self.checkpoint();
         self.default_expr();
         let mut open = false;
         let mut last_operator: Option<Span> = None;
         while !self.broken {
+            if !open && self.at_missing_operator() {
+                // Two values side by side: the comparison has no operator, and means nothing further on.
+                self.start_at(checkpoint, SyntaxKind::CompareExpr);
+                open = true;
+                let span = self.here();
+                self.report(
+                    Diagnostic::error(
+                        "unexpected-token",
+                        "an operator is missing before this value",
+                        span,
+                        "compared how?",
+                    )
+                    .help("operators are == != < <= > >= in like regex contains startswith endswith under"),
+                );
+                self.default_expr();
+                continue;
+            }
             let negated = self.at_word("not") && (self.at_operator(1) || self.at_unknown_operator(1));
             if !negated && !self.at_operator(0) && !self.at_unknown_operator(0) {
                 break;

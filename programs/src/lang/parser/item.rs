@@ -1,7 +1,8 @@
 //! Lists, macros, and the order of a file.
 
-use super::Parser;
+use super::{ITEM_WORDS, Parser};
 use crate::diagnostic::Diagnostic;
+use crate::lang::suggest::nearest;
 use crate::lang::syntax::SyntaxKind;
 
 impl Parser<'_> {
@@ -12,7 +13,7 @@ impl Parser<'_> {
             self.braces = 0;
             let before = self.at;
             match self.text() {
-                "rule" if self.nth(1) == SyntaxKind::Ident || self.nth(1) == SyntaxKind::LBrace => self.rule_item(),
+                "rule" if !self.nth_on_new_line(1) => self.rule_item(),
                 "list" if self.nth(1) == SyntaxKind::Ident => self.list_item(),
                 "macro" if self.nth(1) == SyntaxKind::Ident => self.macro_item(),
                 "table" if self.nth(1) == SyntaxKind::Ident => self.table_item(),
@@ -25,6 +26,8 @@ impl Parser<'_> {
                         Diagnostic::error("unexpected-token", message, span, "not the start of an item");
                     if self.at(SyntaxKind::RBrace) {
                         diagnostic = diagnostic.help("there is one `}` too many above");
+                    } else if let Some(word) = self.item_word() {
+                        diagnostic = diagnostic.help(format!("did you mean `{word}`?"));
                     } else if self.at_clause() || self.at(SyntaxKind::Ident) {
                         diagnostic =
                             diagnostic.help("a rule looks like `rule name { title: \"…\" on process.exec where … }`");
@@ -35,6 +38,14 @@ impl Parser<'_> {
             }
             self.ensure_progress(before);
         }
+    }
+
+    /// The word of an item that was perhaps meant here.
+    fn item_word(&self) -> Option<&'static str> {
+        if self.nth(1) != SyntaxKind::Ident {
+            return None;
+        }
+        nearest(self.text(), ITEM_WORDS.iter().copied())
     }
 
     /// `list NAME = [...]`

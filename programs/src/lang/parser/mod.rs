@@ -27,6 +27,23 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 /// Words that begin an item at the top of a file.
 const ITEM_WORDS: &[&str] = &["rule", "list", "macro", "table", "tune", "import"];
 
+/// Keys of a rule's header.
+pub(crate) const HEADER_KEYS: &[&str] = &[
+    "id",
+    "version",
+    "title",
+    "description",
+    "severity",
+    "status",
+    "os",
+    "attack",
+    "references",
+    "false_positives",
+    "author",
+    "authors",
+    "tags",
+];
+
 /// Words that begin a clause in a rule.
 const CLAUSE_WORDS: &[&str] = &[
     "on",

@@ -1,6 +1,6 @@
 //! A rule: header entries and clauses.
 
-use super::{CLAUSE_WORDS, ITEM_WORDS, Parser};
+use super::{CLAUSE_WORDS, HEADER_KEYS, ITEM_WORDS, Parser};
 use crate::diagnostic::Diagnostic;
 use crate::lang::suggest::nearest;
 use crate::lang::syntax::SyntaxKind;
@@ -16,7 +16,15 @@ impl Parser<'_> {
     pub(super) fn rule_item(&mut self) {
         self.start(SyntaxKind::RuleItem);
         self.bump();
-        self.name("a name for the rule");
+        if self.name("a name for the rule") && !self.at(SyntaxKind::LBrace) {
+            let span = self.here();
+            let message = format!("expected `{{`, found {}", self.found());
+            self.error(
+                Diagnostic::error("unexpected-token", message, span, "expected `{`")
+                    .help("the name of a rule is one word of letters, digits and `_`"),
+            );
+        }
+        self.skip_to_brace();
         if self.at(SyntaxKind::LBrace) {
             let open = self.here();
             self.bump();
@@ -24,10 +32,26 @@ impl Parser<'_> {
             self.broken = false;
             self.close(SyntaxKind::RBrace, &open);
         } else {
-            self.expected("`{`");
             self.skip_to_item();
         }
         self.finish();
+    }
+
+    /// Skips what is left of the line up to the brace that begins a body.
+    pub(super) fn skip_to_brace(&mut self) {
+        let mut started = false;
+        while !matches!(self.peek(), SyntaxKind::LBrace | SyntaxKind::RBrace | SyntaxKind::Eof)
+            && !self.nth_on_new_line(0)
+        {
+            if !started {
+                self.start(SyntaxKind::Skipped);
+                started = true;
+            }
+            self.bump_unchecked();
+        }
+        if started {
+            self.finish();
+        }
     }
 
     fn rule_body(&mut self) {
@@ -46,6 +70,14 @@ impl Parser<'_> {
     }
 
     fn clause(&mut self) {
+        if self.at(SyntaxKind::Comma) {
+            let span = self.here();
+            self.report(
+                Diagnostic::error("unexpected-token", "entries of a rule are not separated", span, "a comma")
+                    .help("leave the comma out"),
+            );
+            return self.bump();
+        }
         if !self.at(SyntaxKind::Ident) {
             self.expected("a header entry (`title: \"…\"`) or a clause (`on`, `where`, `unless`, …)");
             if !matches!(self.peek(), SyntaxKind::RBrace | SyntaxKind::Eof) {
@@ -100,6 +132,7 @@ impl Parser<'_> {
             "param" => self.param_clause(),
             "limits" => self.limits_clause(),
             "by" | "within" | "across" => self.modifiers_clause(),
+            key if HEADER_KEYS.contains(&key) && !self.nth_on_new_line(1) => self.header_entry(),
             _ => self.unknown_clause(&word),
         }
     }
@@ -113,7 +146,9 @@ impl Parser<'_> {
             span,
             "not a clause",
         );
-        if matches!(self.nth(1), SyntaxKind::String | SyntaxKind::RawString | SyntaxKind::Number) {
+        if ["expect", "source", "from"].contains(&word) {
+            diagnostic = diagnostic.help("this stands in a test: `test \"name\" { … }`");
+        } else if matches!(self.nth(1), SyntaxKind::String | SyntaxKind::RawString | SyntaxKind::Number) {
             diagnostic = diagnostic.help(format!("a header entry is written with a colon: `{word}: …`"));
         } else if CONDITION_WORDS.contains(&word) {
             diagnostic = diagnostic.help("the condition of a rule is written `where …`");
@@ -141,8 +176,17 @@ impl Parser<'_> {
     /// `key: value`
     pub(super) fn header_entry(&mut self) {
         self.start(SyntaxKind::HeaderEntry);
+        let key = self.text().to_owned();
         self.name("a key");
-        self.expect(SyntaxKind::Colon);
+        if self.at(SyntaxKind::Colon) {
+            self.bump();
+        } else {
+            let span = self.after_last();
+            self.report(
+                Diagnostic::error("unexpected-token", "a header entry is written with a colon", span, "expected `:`")
+                    .help(format!("write `{key}: …`")),
+            );
+        }
         self.header_value();
         self.finish();
     }
@@ -210,6 +254,10 @@ impl Parser<'_> {
             }
             if self.at(SyntaxKind::Comma) {
                 self.bump();
+                if self.at_clause() {
+                    self.expected("another class after the comma");
+                    break;
+                }
             } else if self.at_word("or") || self.at(SyntaxKind::OrOr) {
                 let span = self.here();
                 self.report(

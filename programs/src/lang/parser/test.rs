@@ -9,7 +9,18 @@ impl Parser<'_> {
     pub(super) fn test_item(&mut self) {
         self.start(SyntaxKind::TestItem);
         self.keyword();
-        self.string("the name of the test in quotes");
+        if self.at(SyntaxKind::Ident) {
+            let span = self.here();
+            let help = format!("write `test \"{}\" {{ … }}`", self.text());
+            self.report(
+                Diagnostic::error("unexpected-token", "the name of a test stands in quotes", span, "not in quotes")
+                    .help(help),
+            );
+            self.bump();
+            self.skip_to_brace();
+        } else {
+            self.string("the name of the test in quotes");
+        }
         if self.at(SyntaxKind::LBrace) {
             let open = self.here();
             self.bump();
