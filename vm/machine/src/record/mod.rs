@@ -142,7 +142,7 @@ pub const fn state_offset(index: u32) -> u32 {
 
 /// Bytes of the groups that hold `count` slots.
 pub const fn groups_len(count: u32) -> u32 {
-    count.div_ceil(GROUP_SLOTS) * GROUP_LEN
+    count.div_ceil(GROUP_SLOTS).saturating_mul(GROUP_LEN)
 }
 
 /// Length of header and slots of a record with `count` slots: where the last slot ends, not its group. A record that
