@@ -42,7 +42,8 @@ pub enum StrOp {
     EndsWith,
     /// `*` any run, `?` one character; `[*]`, `[?]`, `[[]` the literal characters. The whole value must match.
     Like,
-    /// A regular expression in the syntax of the `regex` crate, unanchored.
+    /// A regular expression in the syntax of the `regex` crate, unanchored. Of a very long value, a very large
+    /// expression searches a beginning only, and the rest counts as cut off.
     Regex,
     /// The value is the literal path or lies below it, component by component. A trailing separator in the literal
     /// is ignored; `/tmp` is under `/tmp/`, `/tmpfile` is not.

@@ -24,7 +24,10 @@ mod under;
 use trapline_vm::predicate::{Cmp, Test};
 use trapline_vm::record::{FieldType, ListView, MASK_ELEMENTS_MAX, RecordView, Scalar, Slot, state};
 
-pub use self::regex::{REGEX_CACHE_LEN_MAX, REGEX_DEPTH_MAX, REGEX_LEN_MAX, REGEX_NFA_LEN_MAX};
+pub use self::like::{LIKE_PIECES_MAX, LIKE_RUN_LEN_MAX};
+pub use self::regex::{
+    REGEX_CACHE_LEN_MAX, REGEX_DEPTH_MAX, REGEX_LEN_MAX, REGEX_NFA_LEN_MAX, REGEX_STEPS_MAX, REGEXES_MAX,
+};
 pub use self::scratch::{FOLDED_LEN_MAX, Scratch};
 pub use self::table::{InternError, Interned, MaskId, PredicateId, PredicateLimits, PredicateTable, TableMark};
 
@@ -54,6 +57,14 @@ pub enum TestError {
         /// The expression.
         pattern: String,
         /// What its compiler says.
+        reason: String,
+    },
+    /// A glob that would take too long, or too much room.
+    #[error("the pattern `{pattern}` is refused: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Which limit it exceeds.
         reason: String,
     },
     /// A prefix longer than its address.

@@ -572,6 +572,73 @@ mod table {
 }
 
 /// The definition once more, character by character and without a thought for speed.
+#[test]
+fn globs_at_and_over_their_limits() {
+    let refused = |literals: &[String]| {
+        let test = Test::Str { op: Like, literals: literals.to_vec(), fold: false };
+        Matcher::new(Slot(0), Shape::Value, &test).err().map(|error| error.to_string())
+    };
+    for (len, good) in [(LIKE_RUN_LEN_MAX - 1, true), (LIKE_RUN_LEN_MAX, true), (LIKE_RUN_LEN_MAX + 1, false)] {
+        let run = format!("{}?", "é".repeat(len - 1));
+        let error = refused(&[format!("*{run}*")]);
+        assert_eq!(error.is_none(), good, "{len}: {error:?}");
+        if good {
+            let value = format!("é{}ß and more", "é".repeat(len - 1));
+            assert!(whole(Like, &format!("*{run}*"), false, &value));
+        }
+        // At the ends, and without `?`, length is no matter.
+        assert_eq!(
+            refused(&[run.clone(), format!("{run}*"), format!("*{run}"), format!("*{}*", "é".repeat(len))]),
+            None
+        );
+    }
+    for (pieces, good) in [(LIKE_PIECES_MAX - 1, true), (LIKE_PIECES_MAX, true), (LIKE_PIECES_MAX + 1, false)] {
+        let halves = [format!("{}*", "*a".repeat(pieces / 2)), format!("{}*", "*b".repeat(pieces - pieces / 2))];
+        assert_eq!(refused(&halves).is_none(), good, "{pieces}");
+    }
+}
+
+#[test]
+fn regexes_at_and_over_their_limits() {
+    for (count, good) in [(REGEXES_MAX - 1, true), (REGEXES_MAX, true), (REGEXES_MAX + 1, false)] {
+        let literals = (0..count).map(|number| format!("x{number}")).collect();
+        let test = Test::Str { op: Regex, literals, fold: false };
+        assert_eq!(Matcher::new(Slot(0), Shape::Value, &test).is_ok(), good, "{count}");
+    }
+    // 1024 places and one more for the test see half of the longest value, less a bit.
+    let pattern = "b{1023}c";
+    let seen = REGEX_STEPS_MAX / 1025;
+    for (before, want) in [(seen - 1025, Some(true)), (seen - 1024, Some(true)), (seen - 1023, None)] {
+        let value = format!("{}{}c", "a".repeat(before), "b".repeat(1023));
+        assert_eq!(bits(Shape::Value, &text(Regex, &[pattern], false), &Written::Present(Value::Str(&value))), want);
+    }
+    for (len, want) in [(seen - 1, Some(false)), (seen, Some(false)), (seen + 1, None)] {
+        let value = format!("{}{}", "a".repeat(len % 2), "é".repeat(len / 2));
+        assert_eq!(value.len(), len);
+        assert_eq!(bits(Shape::Value, &text(Regex, &[pattern], false), &Written::Present(Value::Str(&value))), want);
+    }
+    // Up to 511 places, the longest value is seen whole.
+    let value = "a".repeat(LONG_STRING_LEN_MAX as usize);
+    let test = text(Regex, &["b{510}c"], false);
+    assert_eq!(bits(Shape::Value, &test, &Written::Present(Value::Str(&value))), Some(false));
+}
+
+/// Each of these took seconds or minutes for one value before there were limits.
+#[test]
+fn the_worst_patterns_on_the_worst_values_are_quick() {
+    let value = "a".repeat(LONG_STRING_LEN_MAX as usize);
+    for (op, literal, want) in [
+        (Like, format!("*{}?b*", "a".repeat(LIKE_RUN_LEN_MAX - 2)), Some(false)),
+        (Like, format!("{}*b", "*a?".repeat(20_000)), Some(false)),
+        (Contains, format!("{}b", "a".repeat(65_536)), Some(false)),
+        (Regex, "a[a-y]{10000}z".to_owned(), None),
+        (Regex, "(a|a)*(a|a)*(a|a)*z".to_owned(), Some(false)),
+    ] {
+        let test = text(op, &[&literal], false);
+        assert_eq!(bits(Shape::Value, &test, &Written::Present(Value::Str(&value))), want, "{op:?}");
+    }
+}
+
 mod plain {
     use trapline_vm::text::fold_char;
 

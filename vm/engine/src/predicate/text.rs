@@ -6,8 +6,8 @@ use memchr::memmem;
 use trapline_vm::predicate::StrOp;
 use trapline_vm::text::fold_str;
 
-use super::like::Like;
-use super::regex::Regex;
+use super::like::{LIKE_PIECES_MAX, LIKE_RUN_LEN_MAX, Like};
+use super::regex::{self, Regex};
 use super::scratch::Scratch;
 use super::under::Under;
 use super::{TestError, equals_any};
@@ -42,11 +42,9 @@ impl TextTest {
             }
             StrOp::StartsWith => TextMatcher::StartsWith(texts().collect()),
             StrOp::EndsWith => TextMatcher::EndsWith(texts().collect()),
-            StrOp::Like => TextMatcher::Like(texts().map(|text| Like::new(&text)).collect()),
+            StrOp::Like => TextMatcher::Like(patterns(texts())?),
             StrOp::Under => TextMatcher::Under(texts().map(|text| Under::new(&text)).collect()),
-            StrOp::Regex => {
-                TextMatcher::Regex(literals.iter().map(|text| Regex::new(text, fold)).collect::<Result<_, _>>()?)
-            }
+            StrOp::Regex => TextMatcher::Regex(regex::all(literals, fold)?),
         };
         Ok(Self { matcher, fold_value: fold && op != StrOp::Regex })
     }
@@ -71,6 +69,27 @@ pub(super) fn canonical(literals: &[String], fold: bool) -> Vec<String> {
     texts.sort_unstable();
     texts.dedup();
     texts
+}
+
+/// Prepares globs, as many as are cheap enough.
+fn patterns(texts: impl Iterator<Item = Box<[u8]>>) -> Result<Vec<Like>, TestError> {
+    let mut pieces = 0;
+    texts
+        .map(|text| {
+            let refuse = |reason: String| {
+                let pattern = regex::shortened(&String::from_utf8_lossy(&text));
+                TestError::Pattern { pattern, reason }
+            };
+            let pattern = Like::new(&text).ok_or_else(|| {
+                refuse(format!("a part with `?` between two `*` exceeds {LIKE_RUN_LEN_MAX} characters"))
+            })?;
+            pieces += pattern.pieces();
+            if pieces > LIKE_PIECES_MAX {
+                return Err(refuse(format!("the test has more than {LIKE_PIECES_MAX} parts between `*`")));
+            }
+            Ok(pattern)
+        })
+        .collect()
 }
 
 /// Kleene's *or* over the literals.
