@@ -1,3 +1,5 @@
+//! The taxonomies are complete and their conversions total.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Linking: what is patched, what is refused, and that nothing already linked ever changes.
+
 use trapline_vm::isa::assemble;
 use trapline_vm::predicate::{PREDICATES_MAX, StrOp};
 use trapline_vm::record::{ElementId, HEADER_LEN};

@@ -1,3 +1,5 @@
+//! Predicates: tables of each operator, truncated values, lists, and properties.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;

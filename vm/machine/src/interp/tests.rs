@@ -1,3 +1,5 @@
+//! The interpreter at its edges: fuel, traps, memory, calls.
+
 use super::*;
 use crate::helper::{RAW_HELPERS, RULE_HELPERS, STR_TEST_LIST};
 use crate::isa::{Kind, assemble};
