@@ -177,22 +177,9 @@ fn type_name(catalogue: &Catalogue, ty: FieldType) -> String {
 }
 
 fn scalar_name(catalogue: &Catalogue, scalar: Scalar) -> String {
-    match scalar {
-        Scalar::Bool => "bool",
-        Scalar::Int => "int",
-        Scalar::Decimal => "decimal",
-        Scalar::Str => "str",
-        Scalar::Path => "path",
-        Scalar::Bytes => "bytes",
-        Scalar::Ip => "ip",
-        Scalar::Time => "time",
-        Scalar::Duration => "duration",
-        Scalar::Enum(id) => {
-            let variants = catalogue.enums.get(usize::from(id.0)).map_or(&[][..], |enumeration| &enumeration.variants);
-            return format!("enum {{{}}}", variants.join(", "));
-        }
-    }
-    .to_owned()
+    let Scalar::Enum(id) = scalar else { return scalar.name().to_owned() };
+    let variants = catalogue.enums.get(usize::from(id.0)).map_or(&[][..], |enumeration| &enumeration.variants);
+    format!("enum {{{}}}", variants.join(", "))
 }
 
 impl Page {

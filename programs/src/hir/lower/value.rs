@@ -128,18 +128,7 @@ impl Num {
 
 /// A scalar type as authors call it.
 pub(super) fn scalar_name(scalar: Scalar) -> &'static str {
-    match scalar {
-        Scalar::Bool => "bool",
-        Scalar::Int => "int",
-        Scalar::Decimal => "decimal",
-        Scalar::Str => "str",
-        Scalar::Path => "path",
-        Scalar::Bytes => "bytes",
-        Scalar::Ip => "ip",
-        Scalar::Time => "time",
-        Scalar::Duration => "duration",
-        Scalar::Enum(_) => "enum",
-    }
+    scalar.name()
 }
 
 /// A type as authors call it.

@@ -327,21 +327,9 @@ fn equals_any(literals: &[Box<[u8]>], kept: &[u8], complete: bool) -> Option<boo
 
 /// A type as authors write it; enumerations and records without their names.
 pub(crate) fn type_name(ty: FieldType) -> String {
-    let name = |scalar| match scalar {
-        Scalar::Bool => "bool",
-        Scalar::Int => "int",
-        Scalar::Decimal => "decimal",
-        Scalar::Str => "str",
-        Scalar::Path => "path",
-        Scalar::Bytes => "bytes",
-        Scalar::Ip => "ip",
-        Scalar::Time => "time",
-        Scalar::Duration => "duration",
-        Scalar::Enum(_) => "enum",
-    };
     match ty {
-        FieldType::Scalar(scalar) => name(scalar).to_owned(),
-        FieldType::List(scalar) => format!("list<{}>", name(scalar)),
+        FieldType::Scalar(scalar) => scalar.name().to_owned(),
+        FieldType::List(scalar) => format!("list<{}>", scalar.name()),
         FieldType::Records(_) => "list<record>".to_owned(),
     }
 }

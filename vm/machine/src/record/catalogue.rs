@@ -55,6 +55,24 @@ pub enum Scalar {
     Enum(EnumId),
 }
 
+impl Scalar {
+    /// Its name as authors write it; an enumeration without its own name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Decimal => "decimal",
+            Self::Str => "str",
+            Self::Path => "path",
+            Self::Bytes => "bytes",
+            Self::Ip => "ip",
+            Self::Time => "time",
+            Self::Duration => "duration",
+            Self::Enum(_) => "enum",
+        }
+    }
+}
+
 /// Slot value of an enum field whose event carries a value outside the enumeration.
 pub const ENUM_OTHER: u64 = u32::MAX as u64;
 
