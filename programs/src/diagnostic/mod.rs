@@ -76,13 +76,23 @@ pub struct Label {
     pub text: String,
 }
 
+/// Bytes of a message, beyond which it is cut.
+const MESSAGE_LEN_MAX: usize = 1024;
+
 impl Diagnostic {
     /// An error with its primary label.
     pub fn error(code: &'static str, message: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // Messages repeat what authors wrote, and nobody reads a name of a million letters.
+        if message.len() > MESSAGE_LEN_MAX {
+            let end = (0..=MESSAGE_LEN_MAX).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+            message.truncate(end);
+            message.push('…');
+        }
         Self {
             code,
             level: Level::Error,
-            message: message.into(),
+            message,
             labels: vec![Label { span, text: label.into() }],
             help: Vec::new(),
         }

@@ -5,6 +5,7 @@
 
 use rowan::{NodeOrToken, TextRange};
 
+use super::limits::NAME_LEN_MAX;
 use super::literal::{Cooked, cook};
 use super::syntax::{SyntaxKind, SyntaxNode, SyntaxToken};
 
@@ -409,9 +410,18 @@ fn path(node: &SyntaxNode) -> Path {
     Path { parts, range: range(node.text_range()) }
 }
 
+fn is_broken(path: &SyntaxNode) -> bool {
+    let name = |kind| matches!(kind, SyntaxKind::Ident | SyntaxKind::QuotedIdent | SyntaxKind::Dot);
+    let mut last = SyntaxKind::Dot;
+    let foreign = tokens(path).inspect(|token| last = token.kind()).any(|token| !name(token.kind()));
+    foreign || last == SyntaxKind::Dot || usize::from(path.text_range().len()) > NAME_LEN_MAX
+}
+
 /// The value of a literal, name or list node; `Error` for a broken one.
 fn expr(node: &SyntaxNode) -> Expr {
     let kind = match node.kind() {
+        // What is no part of a name was reported, or the name is too long.
+        SyntaxKind::Path if is_broken(node) => ExprKind::Error,
         SyntaxKind::Path => ExprKind::Path(path(node)),
         SyntaxKind::Literal => {
             let mut all = tokens(node);

@@ -226,6 +226,11 @@ pub(crate) fn number(token: &str) -> Result<Number, String> {
     }
 }
 
+/// Whether these digits with a minus before them are the least integer.
+pub(crate) fn is_least(token: &str) -> bool {
+    token.chars().filter(|c| *c != '_').eq(i64::MIN.unsigned_abs().to_string().chars())
+}
+
 /// Bytes from hex digits; `Err` says what is wrong.
 pub(crate) fn hex(text: &str) -> Result<Vec<u8>, String> {
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_hexdigit()) {

@@ -112,8 +112,8 @@ pub enum SyntaxKind {
     /// `|`
     #[token("|")]
     Pipe,
-    /// Text that is no token.
-    #[regex(r"[^\x00-\x7F\u{feff}]+")]
+    /// Text that is no token: other characters, with the letters and digits beside them, so that a word stays whole.
+    #[regex(r"[A-Za-z0-9_]*[^\x00-\x7F\u{feff}][A-Za-z0-9_[^\x00-\x7F\u{feff}]]*")]
     Unknown,
     /// After the last token; never in a tree.
     Eof,

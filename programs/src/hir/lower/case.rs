@@ -306,6 +306,15 @@ impl<'a> Cx<'a, '_> {
                 for item in items {
                     match &item.kind {
                         TestValueKind::Scalar(expr) => all.push(self.test_literal(scalar, name, expr)),
+                        TestValueKind::Lost | TestValueKind::Truncated(_) => {
+                            let message = format!("an element of `{name}` alone is not lost or cut short");
+                            let span = self.file.span(&item.range);
+                            self.report(
+                                Diagnostic::error("type-mismatch", message, span, "a value is needed here")
+                                    .help(format!("the whole list may be: `{name}: lost`")),
+                            );
+                            all.push(None);
+                        }
                         _ => {
                             let message = format!("an element of `{name}` is a single value");
                             self.error("type-mismatch", message, &item.range, "not a single value");
@@ -400,6 +409,17 @@ impl<'a> Cx<'a, '_> {
             && path.single() == Some("other")
         {
             return Some(Literal::Enum(None));
+        }
+        if let (Scalar::Enum(_), ExprKind::Path(path)) = (scalar, &expr.kind)
+            && let Some(word) = path.single()
+        {
+            let span = self.file.span(&expr.range);
+            let message = format!("a value of `{name}` stands in quotes");
+            self.report(
+                Diagnostic::error("type-mismatch", message, span, "not in quotes")
+                    .help(format!("write \"{word}\"; the bare word `other` is a value outside the enumeration")),
+            );
+            return None;
         }
         match self.value(expr, &Rc::new(Env::default()))? {
             Value::Const(item) => self.literal(scalar, name, &item),

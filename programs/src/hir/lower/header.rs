@@ -29,6 +29,11 @@ fn foreign_key(key: &str) -> Option<&'static str> {
     })
 }
 
+/// Our key that an unknown one was perhaps meant to be.
+fn known_key(unknown: &str) -> Option<&'static str> {
+    foreign_key(unknown).or_else(|| nearest(unknown, HEADER_KEYS.iter().copied()))
+}
+
 /// The id of a rule and its place, if it has one.
 pub(super) fn id_of(rule: &ast::Rule) -> Option<(String, Range)> {
     let (_, value) = rule.header.iter().find(|(key, _)| key.text == "id")?;
@@ -112,7 +117,9 @@ impl Cx<'_, '_> {
         }
         if !broken {
             for (key, instead) in [("title", "the rule's name stands in"), ("severity", "it counts as medium")] {
-                if !seen.iter().any(|seen| seen.text == key) {
+                // Nor one that is there and misspelt, which was reported.
+                let meant = |seen: &&ast::Name| seen.text == key || known_key(&seen.text) == Some(key);
+                if !seen.iter().any(meant) {
                     let span = self.file.span(&rule.name.range);
                     let message = format!("rule `{}` has no {key}", rule.name.text);
                     let example =
@@ -211,7 +218,7 @@ impl Cx<'_, '_> {
                 let span = self.file.span(&key.range);
                 let mut diagnostic =
                     Diagnostic::error("unknown-key", format!("a rule has no `{unknown}`"), span, "not a header entry");
-                diagnostic = match foreign_key(unknown).or_else(|| nearest(unknown, HEADER_KEYS.iter().copied())) {
+                diagnostic = match known_key(unknown) {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                     None => diagnostic.help(format!("entries are {}", HEADER_KEYS.join(", "))),
                 };

@@ -203,6 +203,10 @@ impl<'a> Cx<'a, '_> {
                 let name = ast::Name { text: String::new(), range: expr.range.clone() };
                 self.list_items_in(items, &name, env).map(Value::List)
             }
+            // The one number whose digits alone do not fit.
+            ExprKind::Neg(inner) if matches!(&inner.kind, ExprKind::Number(text) if literal::is_least(text)) => {
+                Some(Value::Const(Item { value: Const::Int(i64::MIN), range: expr.range.clone() }))
+            }
             ExprKind::Neg(inner) => {
                 let value = self.value(inner, env)?;
                 self.negate(value, &expr.range)

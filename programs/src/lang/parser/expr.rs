@@ -38,6 +38,30 @@ fn foreign_operator(word: &str) -> Option<&'static str> {
     })
 }
 
+/// A unit written as a word of its own, as we write it.
+fn unit_of(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "ns" | "nanoseconds" => "ns",
+        "us" | "microseconds" => "us",
+        "ms" | "millis" | "milliseconds" => "ms",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "h" | "hour" | "hours" => "h",
+        "d" | "day" | "days" => "d",
+        "w" | "week" | "weeks" => "w",
+        "b" | "byte" | "bytes" => "B",
+        "kb" => "kB",
+        "mb" => "MB",
+        "gb" => "GB",
+        "tb" => "TB",
+        "kib" => "KiB",
+        "mib" => "MiB",
+        "gib" => "GiB",
+        "tib" => "TiB",
+        _ => return None,
+    })
+}
+
 impl Parser<'_> {
     /// A condition or value.
     pub(super) fn expr(&mut self) {
@@ -213,7 +237,14 @@ impl Parser<'_> {
                 break;
             }
             let takes_all = self.at_word("all")
-                && matches!(self.nth(1), SyntaxKind::LBracket | SyntaxKind::LParen | SyntaxKind::Ident)
+                && matches!(
+                    self.nth(1),
+                    SyntaxKind::LBracket
+                        | SyntaxKind::LParen
+                        | SyntaxKind::Ident
+                        | SyntaxKind::String
+                        | SyntaxKind::RawString
+                )
                 && !self.nth_on_new_line(1);
             if takes_all {
                 self.bump();
@@ -332,9 +363,27 @@ impl Parser<'_> {
             SyntaxKind::LBracket => self.list_operand(),
             SyntaxKind::LParen => self.paren(checkpoint),
             SyntaxKind::Ident if self.at_quantifier() => self.quantifier(),
+            SyntaxKind::Ident if self.at_nameless_quantifier() => {
+                let span = self.here();
+                let help = format!("write `{} p in LIST {{ p … }}`", self.text());
+                self.error(
+                    Diagnostic::error("unexpected-token", "the element has no name here", span, "of which element?")
+                        .help(help),
+                );
+            }
             SyntaxKind::Ident | SyntaxKind::QuotedIdent => {
                 self.path("a name");
-                if self.at(SyntaxKind::LParen) && !self.nth_on_new_line(0) {
+                if matches!(self.peek(), SyntaxKind::String | SyntaxKind::RawString) && self.nth_is_adjacent(0) {
+                    // `bash"`: the quote that closes looks like one that opens.
+                    self.start_at(checkpoint, SyntaxKind::Literal);
+                    let span = self.here();
+                    self.error(
+                        Diagnostic::error("unexpected-token", "a quote right after a name", span, "opens a string here")
+                            .help("strings have a quote at either end; between two values stands an operator"),
+                    );
+                    self.bump_unchecked();
+                    self.finish();
+                } else if self.at(SyntaxKind::LParen) && !self.nth_on_new_line(0) {
                     self.start_at(checkpoint, SyntaxKind::CallExpr);
                     self.arguments(SyntaxKind::LParen, SyntaxKind::RParen);
                     self.finish();
@@ -362,6 +411,18 @@ impl Parser<'_> {
             self.bump();
             self.bump();
             parts += 1;
+        }
+        let unit = (parts == 1 && self.at(SyntaxKind::Ident) && !self.nth_on_new_line(0))
+            .then(|| unit_of(self.text()))
+            .flatten();
+        if let Some(unit) = unit {
+            let text = self.since(start).range;
+            let number = self.source.text.get(text).unwrap_or_default();
+            let help = format!("write `{number}{unit}`");
+            let span = self.here();
+            let message = "a unit stands right after its number";
+            self.error(Diagnostic::error("unexpected-token", message, span, "not part of the number").help(help));
+            self.bump();
         }
         self.finish();
         if parts > 1 {
@@ -432,6 +493,12 @@ impl Parser<'_> {
         let mut count = before;
         while !self.broken && !self.at(close) && !self.at_end_of_expr() {
             if self.at(SyntaxKind::Comma) && count > 0 {
+                let span = self.here();
+                let message = "an element is missing between two commas";
+                self.report(
+                    Diagnostic::error("unexpected-token", message, span, "one comma too many")
+                        .help("leave one of the commas out"),
+                );
                 self.bump();
                 continue;
             }
@@ -479,6 +546,17 @@ impl Parser<'_> {
 
     fn at_quantifier(&self) -> bool {
         (self.at_word("any") || self.at_word("all")) && self.nth(1) == SyntaxKind::Ident && self.nth_is_word(2, "in")
+    }
+
+    /// `any LIST { … }`, as some languages have it: two names side by side that no operator joins.
+    fn at_nameless_quantifier(&self) -> bool {
+        let word = self.nth_text(1);
+        (self.at_word("any") || self.at_word("all"))
+            && self.nth(1) == SyntaxKind::Ident
+            && !self.nth_on_new_line(1)
+            && !self.at_operator(1)
+            && !FOLLOWERS.contains(&word)
+            && !["AND", "OR", "NOT"].contains(&word)
     }
 
     /// `any p in LIST { e }`

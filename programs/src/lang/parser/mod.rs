@@ -303,6 +303,15 @@ impl Parser<'_> {
                 }
                 self.report(diagnostic);
             }
+            // A byte that was no UTF-8 before it was read, here where it would go unnoticed and match nothing.
+            SyntaxKind::String | SyntaxKind::RawString if text.contains(char::REPLACEMENT_CHARACTER) => {
+                let start = text.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
+                let span = at(start..start + char::REPLACEMENT_CHARACTER.len_utf8());
+                self.report(
+                    Diagnostic::error("invalid-literal", "this text is not UTF-8", span, "a byte that is no character")
+                        .help("save the file as UTF-8; for the character U+FFFD itself, write `\\u{FFFD}`"),
+                );
+            }
             SyntaxKind::String => {
                 for (range, message) in cook(text).errors {
                     let span = at(range);
@@ -342,7 +351,29 @@ impl Parser<'_> {
         // What is missing before the next clause or item is missing here, not there.
         let span = if self.at_clause() || self.at_item() { self.after_last() } else { self.here() };
         let message = format!("expected {what}, found {}", self.found());
-        self.error(Diagnostic::error("unexpected-token", message, span, format!("expected {what}")));
+        let mut diagnostic = Diagnostic::error("unexpected-token", message, span, format!("expected {what}"));
+        if let Some(hint) = self.hint() {
+            diagnostic = diagnostic.help(hint);
+        }
+        self.error(diagnostic);
+    }
+
+    /// What the text here was perhaps meant to be, where it is no part of the language.
+    fn hint(&self) -> Option<&'static str> {
+        let text = self.text();
+        if self.at(SyntaxKind::Slash) && self.nth(1) == SyntaxKind::Slash && self.nth_is_adjacent(1) {
+            Some("a comment begins with `#`")
+        } else if text == ";" {
+            Some("nothing stands at the end of a clause: leave the `;` out")
+        } else if !self.at(SyntaxKind::Unknown) {
+            None
+        } else if text.contains(['“', '”', '„', '‘', '’', '«', '»']) {
+            Some("strings stand in straight quotes: `\"…\"` or `'…'`")
+        } else if text.chars().any(char::is_alphabetic) {
+            Some("names have ASCII letters, digits and `_`; a field's name with others stands in backquotes, text in quotes")
+        } else {
+            None
+        }
     }
 
     fn expect(&mut self, kind: SyntaxKind) -> bool {
@@ -514,6 +545,10 @@ impl Parser<'_> {
                     self.error(Diagnostic::error("unexpected-token", message, span, "expected a name").help(fixed));
                     self.bump();
                 }
+                SyntaxKind::Unknown if self.nth_is_adjacent(0) => {
+                    self.expected("a name after `.`");
+                    self.bump();
+                }
                 _ => {
                     self.expected("a name after `.`");
                     break;
@@ -525,7 +560,7 @@ impl Parser<'_> {
         let len = span.range.len();
         if len > NAME_LEN_MAX {
             let message = format!("a name has at most {NAME_LEN_MAX} bytes");
-            self.report(Diagnostic::error("limit", message, span, format!("this one has {len}")));
+            self.error(Diagnostic::error("limit", message, span, format!("this one has {len}")));
         }
         true
     }

@@ -25,9 +25,12 @@ impl Parser<'_> {
             );
         }
         self.skip_to_brace();
-        if self.at(SyntaxKind::LBrace) {
+        // Entries on the next line: only the brace is missing, and that was reported.
+        if self.at(SyntaxKind::LBrace) || self.at_clause() {
             let open = self.here();
-            self.bump();
+            if self.at(SyntaxKind::LBrace) {
+                self.bump();
+            }
             self.rule_body();
             self.broken = false;
             self.close(SyntaxKind::RBrace, &open);
@@ -186,9 +189,37 @@ impl Parser<'_> {
                 Diagnostic::error("unexpected-token", "a header entry is written with a colon", span, "expected `:`")
                     .help(format!("write `{key}: …`")),
             );
+            if self.at(SyntaxKind::Eq) {
+                self.bump();
+            }
         }
+        let start = self.here().range.start;
         self.header_value();
+        self.more_values(start);
         self.finish();
+    }
+
+    /// `os: linux, windows`: a list without its brackets.
+    fn more_values(&mut self, start: usize) {
+        let goes_on = |parser: &Self| {
+            parser.at(SyntaxKind::Comma)
+                && matches!(parser.nth(1), SyntaxKind::Ident | SyntaxKind::String | SyntaxKind::RawString)
+                && !parser.nth_on_new_line(1)
+                && parser.nth(2) != SyntaxKind::Colon
+        };
+        if self.broken || !goes_on(self) {
+            return;
+        }
+        while goes_on(self) {
+            self.bump();
+            self.bump();
+        }
+        let span = self.since(start);
+        let text: String = self.source.text.get(span.range.clone()).unwrap_or_default().chars().take(80).collect();
+        self.error(
+            Diagnostic::error("unexpected-token", "several values stand in square brackets", span, "a list")
+                .help(format!("write `[{text}]`")),
+        );
     }
 
     fn header_value(&mut self) {
