@@ -5,9 +5,10 @@
 //! mistakes/*.trap         files with several mistakes: all are reported, none twice
 //! typed/*.trap            the typed form of rules without mistakes
 //! tree/*.trap             the lossless tree
+//! meaning/*.trap          what comes of events: rules with tests of their own, one for each statement of the page
 //! ```
 //!
-//! Beside each lies what is expected, `*.expected`, refreshed by `UPDATE_EXPECT=1`: review the difference.
+//! Beside each but the last lies what is expected, `*.expected`, refreshed by `UPDATE_EXPECT=1`: review the difference.
 
 mod catalogue;
 mod fuzz;
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use trapline::agent::load::{RuleText, load};
+use trapline::agent::trial::Trials;
 use trapline_programs::diagnostic::{Diagnostic, Level, Source, codes, render};
 use trapline_programs::{hir, lang};
 use trapline_vm::record::Catalogue;
@@ -49,6 +52,9 @@ fn main() {
             let name = format!("{folder}::{}", stem(&file));
             trials.push(Trial::test(name, move || expect(&file, &check(&file)?)));
         }
+    }
+    for file in files("meaning") {
+        trials.push(Trial::test(format!("meaning::{}", stem(&file)), move || meaning(&file)));
     }
     trials.push(Trial::test("every_code_has_a_page_and_an_example", every_code));
     trials.push(Trial::test("any_text_is_parsed_and_lowered", || fuzz::run(&CATALOGUE)));
@@ -122,6 +128,31 @@ fn typed(file: &Path) -> Result<String, Failed> {
 
 fn tree(file: &Path) -> Result<String, Failed> {
     Ok(lang::print_tree(&lang::parse(&source(file)?)))
+}
+
+/// The tests of the rules, with the real catalogue and the pipeline that judges real events.
+fn meaning(file: &Path) -> Result<(), Failed> {
+    let text = RuleText { source: source(file)?, ruleset: "meaning".into() };
+    let loaded = load(&[text], trapline_programs::catalogue::catalogue())?;
+    if let Some(found) = loaded.diagnostics.iter().find(|found| found.level == Level::Error) {
+        return Err(render(found, false).into());
+    }
+    let mut trials = Trials::new(&loaded.ruleset)?;
+    let mut failed = String::new();
+    let mut count = 0;
+    for rule in &loaded.ruleset.rules {
+        for test in &rule.rule.tests {
+            let trial = trials.run(rule, test);
+            count += 1;
+            if !trial.passed() {
+                failed.push_str(&format!("{} {} line {}: {:?}\n", trial.rule, trial.test, trial.line, trial.outcome));
+            }
+        }
+    }
+    if count == 0 || !failed.is_empty() {
+        return Err(format!("{count} tests\n{failed}").into());
+    }
+    Ok(())
 }
 
 fn every_code() -> Result<(), Failed> {

@@ -89,13 +89,7 @@ impl Diagnostic {
             message.truncate(end);
             message.push('…');
         }
-        Self {
-            code,
-            level: Level::Error,
-            message,
-            labels: vec![Label { span, text: label.into() }],
-            help: Vec::new(),
-        }
+        Self { code, level: Level::Error, message, labels: vec![Label { span, text: label.into() }], help: Vec::new() }
     }
 
     /// A warning with its primary label.

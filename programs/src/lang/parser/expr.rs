@@ -378,8 +378,13 @@ impl Parser<'_> {
                     self.start_at(checkpoint, SyntaxKind::Literal);
                     let span = self.here();
                     self.error(
-                        Diagnostic::error("unexpected-token", "a quote right after a name", span, "opens a string here")
-                            .help("strings have a quote at either end; between two values stands an operator"),
+                        Diagnostic::error(
+                            "unexpected-token",
+                            "a quote right after a name",
+                            span,
+                            "opens a string here",
+                        )
+                        .help("strings have a quote at either end; between two values stands an operator"),
                     );
                     self.bump_unchecked();
                     self.finish();
@@ -491,8 +496,9 @@ impl Parser<'_> {
     /// Items up to the closing delimiter, separated by commas; the last may have one too.
     fn list_items(&mut self, close: SyntaxKind, before: usize) {
         let mut count = before;
+        let mut after_comma = false;
         while !self.broken && !self.at(close) && !self.at_end_of_expr() {
-            if self.at(SyntaxKind::Comma) && count > 0 {
+            if self.at(SyntaxKind::Comma) && after_comma {
                 let span = self.here();
                 let message = "an element is missing between two commas";
                 self.report(
@@ -500,6 +506,12 @@ impl Parser<'_> {
                         .help("leave one of the commas out"),
                 );
                 self.bump();
+                continue;
+            }
+            // Another language's list, `("a", "b")`, is entered at its first comma.
+            if self.at(SyntaxKind::Comma) && count > 0 && !after_comma {
+                self.bump();
+                after_comma = true;
                 continue;
             }
             if count == LIST_ITEMS_MAX {
@@ -512,7 +524,8 @@ impl Parser<'_> {
             if self.broken || self.at(close) {
                 break;
             }
-            if self.at(SyntaxKind::Comma) {
+            after_comma = self.at(SyntaxKind::Comma);
+            if after_comma {
                 self.bump();
             } else if matches!(self.peek(), SyntaxKind::String | SyntaxKind::RawString | SyntaxKind::Number) {
                 let span = self.here();

@@ -370,7 +370,9 @@ impl Parser<'_> {
         } else if text.contains(['“', '”', '„', '‘', '’', '«', '»']) {
             Some("strings stand in straight quotes: `\"…\"` or `'…'`")
         } else if text.chars().any(char::is_alphabetic) {
-            Some("names have ASCII letters, digits and `_`; a field's name with others stands in backquotes, text in quotes")
+            Some(
+                "names have ASCII letters, digits and `_`; a field's name with others stands in backquotes, text in quotes",
+            )
         } else {
             None
         }

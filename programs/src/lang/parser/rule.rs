@@ -17,12 +17,13 @@ impl Parser<'_> {
         self.start(SyntaxKind::RuleItem);
         self.bump();
         if self.name("a name for the rule") && !self.at(SyntaxKind::LBrace) {
-            let span = self.here();
             let message = format!("expected `{{`, found {}", self.found());
-            self.error(
-                Diagnostic::error("unexpected-token", message, span, "expected `{`")
-                    .help("the name of a rule is one word of letters, digits and `_`"),
-            );
+            let (span, help) = if self.nth_on_new_line(0) {
+                (self.after_last(), "the entries of a rule stand in braces: `rule name { … }`")
+            } else {
+                (self.here(), "the name of a rule is one word of letters, digits and `_`")
+            };
+            self.error(Diagnostic::error("unexpected-token", message, span, "expected `{`").help(help));
         }
         self.skip_to_brace();
         // Entries on the next line: only the brace is missing, and that was reported.
