@@ -68,6 +68,18 @@ struct Report {
     fuel: Option<u64>,
 }
 
+impl Report {
+    fn rejected(name: String, reason: String) -> Self {
+        Self { name, outcome: "rejected", r0: None, reason: Some(reason), fuel: None }
+    }
+}
+
+/// What is wrong with a line, and the name of its case if it has one.
+struct BadLine {
+    name: Option<String>,
+    reason: String,
+}
+
 impl Exec {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         match self.engine {
@@ -86,17 +98,20 @@ impl Exec {
                 Ok([]) => return Ok(()),
                 Ok(line) if line.iter().all(u8::is_ascii_whitespace) => return Ok(()),
                 Ok(line) => case(line, self.verify),
-                Err(reason) => Err(reason),
+                Err(reason) => Err(BadLine { name: None, reason }),
             };
-            match report {
-                Ok(report) => {
-                    json::write(&mut out, &report).map_err(OutputError)?;
-                    out.write_all(b"\n").map_err(OutputError)?;
-                }
-                Err(reason) => {
+            let report = match report {
+                Ok(report) => Some(report),
+                Err(BadLine { name, reason }) => {
                     bad += 1;
                     Console::new().line(&format!("{}:{number}: {}", escape(&place), escape(&reason)));
+                    // Who compares machines line by line finds a line for every case that has a name.
+                    name.map(|name| Report::rejected(name, reason))
                 }
+            };
+            if let Some(report) = report {
+                json::write(&mut out, &report).map_err(OutputError)?;
+                out.write_all(b"\n").map_err(OutputError)?;
             }
             Ok(())
         })
@@ -140,14 +155,16 @@ fn for_each_line(
     }
 }
 
-/// Runs one case; an error is what is wrong with the line.
-fn case(line: &[u8], verify: bool) -> Result<Report, String> {
-    let case: Case = serde_json::from_slice(line).map_err(|error| format!("not a case: {error}"))?;
-    let raw = unhex(&case.raw).map_err(|error| format!("raw: {error}"))?;
-    let mem = unhex(case.mem.as_deref().unwrap_or("")).map_err(|error| format!("mem: {error}"))?;
-    let mut memory = Memory::for_raw(&mem).map_err(|error| format!("mem: {error}"))?;
+/// Runs one case.
+fn case(line: &[u8], verify: bool) -> Result<Report, BadLine> {
+    let case: Case =
+        serde_json::from_slice(line).map_err(|error| BadLine { name: None, reason: format!("not a case: {error}") })?;
+    let bad = |reason: String| BadLine { name: Some(case.name.clone()), reason };
+    let raw = unhex(&case.raw).map_err(|error| bad(format!("raw: {error}")))?;
+    let mem = unhex(case.mem.as_deref().unwrap_or("")).map_err(|error| bad(format!("mem: {error}")))?;
+    let mut memory = Memory::for_raw(&mem).map_err(|error| bad(format!("mem: {error}")))?;
     let report = match code(&case.name, &raw, memory.len(Region::Buffer), verify) {
-        Err(reason) => Report { name: case.name, outcome: "rejected", r0: None, reason: Some(reason), fuel: None },
+        Err(reason) => Report::rejected(case.name, reason),
         Ok(code) => {
             let end = code.run(&mut memory);
             let (outcome, r0, reason) = match end.result {
