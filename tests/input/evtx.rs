@@ -139,9 +139,13 @@ fn cut_off_at_any_byte() {
             let whole: Vec<u64> =
                 records.iter().filter(|(_, _, end)| *end - SIZE_COPY_LEN <= cut).map(|(id, ..)| *id).collect();
             assert_eq!(read, whole, "{name} cut at {cut}: {errors:?}");
-            let at_seam = cut == 0 || (cut >= FILE_HEADER_LEN && (cut - FILE_HEADER_LEN).is_multiple_of(CHUNK_LEN));
+            // Between two chunks, the header's count of them tells.
+            let chunks = usize::from(log[42]) | usize::from(log[43]) << 8;
+            let is_whole =
+                cut >= FILE_HEADER_LEN + chunks * CHUNK_LEN && (cut - FILE_HEADER_LEN).is_multiple_of(CHUNK_LEN);
+            let at_seam = cut == 0 || is_whole;
             // What is cut off behind the last chunk that was used is no loss.
-            let unused = cut > FILE_HEADER_LEN
+            let unused = cut > FILE_HEADER_LEN + chunks * CHUNK_LEN
                 && log[FILE_HEADER_LEN + (cut - FILE_HEADER_LEN) / CHUNK_LEN * CHUNK_LEN..cut]
                     .iter()
                     .all(|byte| *byte == 0);

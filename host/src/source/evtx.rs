@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A chunk can be read without the rest of the file, so the file header is only checked: neither its damage nor a
-//! wrong count of chunks (a log that was not closed) hides a record. Chunks come in the order of the file; in a log
+//! count of chunks that is too low (a log that was not closed) hides a record. One that is too high tells that the
+//! file was cut off between two chunks. Chunks come in the order of the file; in a log
 //! that has wrapped around, the oldest records are not in the first one.
 
 use std::io::{self, Read};
@@ -38,13 +39,17 @@ pub(super) struct Chunks<R> {
     reader: R,
     in_header: bool,
     ended: bool,
+    /// How many chunks there should be, as far as a sound header tells.
+    promised: u64,
+    /// How many there were.
+    seen: u64,
     /// Why reading ended, if not yet said.
     failed: Option<io::Error>,
 }
 
 impl<R: Read> Chunks<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, in_header: true, ended: false, failed: None }
+        Self { reader, in_header: true, ended: false, promised: 0, seen: 0, failed: None }
     }
 
     /// The next chunk with the id of its first record; the last chunk may be shorter than [`CHUNK_LEN`]. Chunks that
@@ -57,15 +62,25 @@ impl<R: Read> Chunks<R> {
                 if let Some(message) = header_damage(&bytes) {
                     return Some((0, Err(ErrorKind::Evtx { message })));
                 }
+                self.promised = chunk_count(&bytes);
                 continue;
             }
             self.ended = bytes.len() < CHUNK_LEN;
+            self.seen += 1;
+            if self.ended {
+                // A chunk that is cut off says so itself.
+                self.seen = if bytes.is_empty() { self.seen - 1 } else { self.promised };
+            }
             if bytes.iter().any(|byte| *byte != 0) {
                 return Some((first_record(&bytes), Ok(bytes)));
             }
         }
-        let error = self.failed.take()?;
-        Some((0, Err(ErrorKind::Read { message: error.to_string() })))
+        let promised = std::mem::take(&mut self.promised);
+        if let Some(error) = self.failed.take() {
+            return Some((0, Err(ErrorKind::Read { message: error.to_string() })));
+        }
+        let message = format!("the file is cut off: {} of {promised} chunks are there", self.seen);
+        (self.seen < promised).then_some((0, Err(ErrorKind::Evtx { message })))
     }
 
     /// Reads this many bytes, or what there is.
@@ -89,6 +104,11 @@ impl<R: Read> Chunks<R> {
 fn first_record(chunk: &[u8]) -> u64 {
     let id = chunk.get(24..32).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
     if chunk.starts_with(CHUNK_MAGIC) && id != u64::MAX { id } else { 0 }
+}
+
+/// The number of chunks, as the file header gives it.
+fn chunk_count(header: &[u8]) -> u64 {
+    header.get(42..44).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes).into()
 }
 
 #[cfg(feature = "evtx")]
