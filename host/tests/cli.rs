@@ -237,9 +237,10 @@ fn check_tells_all_mistakes_at_once_and_still_checks_the_good_rules() {
 
 #[test]
 fn check_of_what_is_not_there() {
-    let bench = Bench::new(&[("empty/readme.txt", ""), ("notes.txt", "")]);
+    let bench = Bench::new(&[("empty/readme.txt", ""), ("notes.txt", ""), ("no-rule.trap", "")]);
     bench.run(&["check", "nowhere.trap"]).exits(2).prints_nothing().says("nowhere.trap");
     bench.run(&["check", "empty"]).exits(2).says("no .trap files");
+    bench.run(&["check", "no-rule.trap"]).exits(2).says("no rule to check");
     bench.run(&["check", "notes.txt"]).exits(2).says("not a rule file");
     bench.run(&["check"]).exits(2);
 }
@@ -338,6 +339,7 @@ fn fields_of_the_catalogue() {
 fn explain_has_a_page_on_codes_and_traps() {
     let bench = Bench::new(&[]);
     bench.run(&["explain", "unknown-field"]).exits(0).prints("diagnostic of the compiler").prints("trapline fields");
+    bench.run(&["explain", "error[unknown-field]"]).exits(0).prints("diagnostic of the compiler");
     bench.run(&["explain", "out-of-bounds"]).exits(0).prints("refusal of the verifier");
     bench.run(&["explain", "fuel-exhausted"]).exits(0).prints("fuel");
     bench.run(&["explain"]).exits(0).prints("unknown-field").prints("fuel-exhausted").prints("out-of-bounds");
@@ -395,10 +397,27 @@ fn debug_exec_locates_bad_lines_and_goes_on() {
     let ran = bench.run(&["debug", "exec", "--cases", "c.jsonl"]).exits(2);
     let ran = ran.says("c.jsonl:1:").says("c.jsonl:3:").says("c.jsonl:4:").says("c.jsonl:5:").says("4 of the lines");
     let outcomes: Vec<Value> = ran.json_lines().into_iter().map(|line| line["outcome"].clone()).collect();
-    assert_eq!(outcomes, ["rejected", "result"]);
+    // Every case with a name has its line.
+    assert_eq!(outcomes, ["rejected", "rejected", "rejected", "result"]);
+    let mem = "00".repeat((1 << 20) + 1);
+    let big = format!("{{\"name\":\"big\",\"raw\":\"9500000000000000\",\"mem\":\"{mem}\"}}\n");
+    let ran = bench.run_with(&["debug", "exec", "--cases", "-"], &big).exits(2).says("-:1: mem:");
+    assert_eq!(ran.json()["outcome"], "rejected");
 }
 
 // --- replay
+
+#[test]
+fn replay_does_not_overwrite_what_it_reads_and_says_when_there_is_nothing_to_read() {
+    let events = lines(&[event("/tmp/evil")]);
+    let bench = Bench::new(&[("r.trap", RULE), ("in/e.jsonl", &events), ("notes/a.txt", "")]);
+    for input in ["in", "in/e.jsonl"] {
+        let args = ["replay", "--rules", "r.trap", "--summary", "./in/../in/e.jsonl", input];
+        bench.run(&args).exits(2).prints_nothing().says("would overwrite this input");
+    }
+    assert_eq!(fs::read_to_string(bench.path().join("in/e.jsonl")).unwrap(), events);
+    bench.run(&["replay", "--rules", "r.trap", "notes"]).exits(0).says("no file to read was found");
+}
 
 #[test]
 fn replay_prints_alerts_as_ecs() {

@@ -54,7 +54,11 @@ impl Check {
             }
         }
         out.flush().map_err(OutputError)?;
-        Ok(if loaded.refused.is_empty() { Outcome::Done } else { Outcome::Refused })
+        let none = loaded.ruleset.rules.is_empty();
+        if none && loaded.refused.is_empty() {
+            console.error("there is no rule to check");
+        }
+        Ok(if loaded.refused.is_empty() && !none { Outcome::Done } else { Outcome::Refused })
     }
 }
 

@@ -47,7 +47,9 @@ impl Explain {
                 }
             }
             Some(code) => {
+                // As people copy it: `unknown-field`, `error[unknown-field]`.
                 let code = code.trim();
+                let code = code.split_once('[').and_then(|(_, rest)| rest.strip_suffix(']')).unwrap_or(code);
                 let found: Vec<&Page> = pages.iter().filter(|page| page.code == code).collect();
                 if found.is_empty() {
                     anyhow::bail!("there is no code `{}`; `trapline explain` lists all", escape(code));

@@ -22,7 +22,7 @@ use crate::sink::Sink;
 use crate::sink::json::{self, JsonSink};
 use crate::sink::terminal::escape;
 use crate::sink::text::TextSink;
-use crate::source::{ErrorKind, Inputs, Source as _, SourceError, SourceId};
+use crate::source::{EXTENSIONS, ErrorKind, Inputs, Source as _, SourceError, SourceId};
 
 /// Run rules over recorded events and print the alerts
 #[derive(Args, Debug)]
@@ -136,6 +136,14 @@ impl Replay {
             return Ok(outcome);
         }
         let mut inputs = Inputs::open(SourceId(0), &self.input)?;
+        if inputs.progress().files_total == 0 {
+            let known = EXTENSIONS.join(", .");
+            console
+                .warning(&format!("no file to read was found: folders are searched for .{known}, each also with .gz"));
+        }
+        if let Some(path) = self.summary.as_ref().filter(|path| inputs.includes(path)) {
+            bail!("{}: the summary would overwrite this input", path.display());
+        }
         // Before the run, so that a path which cannot be written does not cost one.
         let summary_file = match &self.summary {
             Some(path) => Some((path, fs::File::create(path).with_context(|| path.display().to_string())?)),
@@ -320,7 +328,7 @@ impl Run {
             let examples: Vec<String> = counts
                 .field_error_examples
                 .iter()
-                .map(|error| format!("{} = `{}` is no {}", error.field, error.found, error.expected))
+                .map(|error| format!("{} = `{}` is not {}", error.field, error.found, error.expected))
                 .collect();
             notes.push(format!("{count} left out for not fitting the type of the field: {}", examples.join(", ")));
         }

@@ -110,7 +110,8 @@ fn write_end(out: &mut impl Write, passed: usize, failed: usize, untested: &[&st
     let style = if failed > 0 { FAILED } else { OK };
     write!(out, "\n{style}{passed} passed, {failed} failed{style:#}")?;
     if refused > 0 {
-        write!(out, ", {FAILED}{refused} rules refused{FAILED:#}")?;
+        let rules = if refused == 1 { "rule" } else { "rules" };
+        write!(out, ", {FAILED}{refused} {rules} refused{FAILED:#}")?;
     }
     writeln!(out)?;
     if !untested.is_empty() {

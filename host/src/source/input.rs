@@ -137,6 +137,14 @@ impl Inputs {
         Progress { bytes_done: self.bytes_done.load(Ordering::Relaxed), ..self.progress }
     }
 
+    /// Whether this is one of the files that are still to be read, by whatever name.
+    pub fn includes(&self, path: &Path) -> bool {
+        let Ok(path) = path.canonicalize() else { return false };
+        let is_same = |known: &Path| known.canonicalize().is_ok_and(|known| known == path);
+        let mut waiting = self.waiting.iter();
+        path.is_file() && waiting.any(|entry| matches!(entry, Entry::File { path, .. } if is_same(path)))
+    }
+
     fn start(&mut self, entry: Entry) -> Reading {
         let (path, found) = match &entry {
             Entry::Stdin => (Path::new("-"), false),
