@@ -11,6 +11,7 @@
 //! way. Null is absent. What the text means is the taxonomy's business.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use trapline_programs::catalogue::taxonomy::Header;
 
@@ -21,6 +22,8 @@ use crate::source::json::Node;
 const USER_DATA_DEPTH_MAX: usize = 8;
 /// The most entries kept of one event.
 const ENTRIES_MAX: usize = 4096;
+/// Up to so many, comparing each name with those before it costs less than a table of them.
+const ENTRIES_FEW: usize = 64;
 
 /// A Windows event, whatever shape it had.
 #[derive(Debug, Default)]
@@ -285,19 +288,29 @@ impl<'n> WindowsEvent<'n> {
             }
             self.data.push((Cow::Borrowed("Data"), Cow::Owned(all)));
         }
-        let mut at = 1;
-        while at < self.data.len() {
-            let first = self.data.iter().take(at).position(|(name, _)| *name == self.data[at].0);
-            match first {
-                Some(first) => {
-                    let (_, text) = self.data.remove(at);
-                    let kept = self.data[first].1.to_mut();
+        let is_new = |at: usize, name: &str| self.data.iter().take(at).all(|(known, _)| known != name);
+        if self.data.len() > ENTRIES_FEW || !self.data.iter().enumerate().all(|(at, (name, _))| is_new(at, name)) {
+            self.join_repeated();
+        }
+    }
+
+    fn join_repeated(&mut self) {
+        let mut places: HashMap<Cow<'n, str>, usize> = HashMap::with_capacity(self.data.len());
+        let mut joined: Vec<(Cow<'n, str>, Cow<'n, str>)> = Vec::with_capacity(self.data.len());
+        for (name, text) in std::mem::take(&mut self.data) {
+            match places.get(&name).and_then(|place| joined.get_mut(*place)) {
+                Some((_, kept)) => {
+                    let kept = kept.to_mut();
                     kept.push('\n');
                     kept.push_str(&text);
                 }
-                None => at += 1,
+                None => {
+                    places.insert(name.clone(), joined.len());
+                    joined.push((name, text));
+                }
             }
         }
+        self.data = joined;
     }
 }
 
@@ -391,6 +404,34 @@ fn joined<'n>(node: &'n Node<'_>) -> Option<Cow<'n, str>> {
         _ => {
             let texts: Vec<Cow<'n, str>> = items.iter().filter_map(text_of).collect();
             Some(Cow::Owned(texts.join("\n")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::json;
+
+    #[test]
+    fn entries_of_one_name_are_joined_however_many_there_are() {
+        let around = |limit: usize| [limit - 1, limit, limit + 1];
+        for count in [2].into_iter().chain(around(ENTRIES_FEW)).chain(around(ENTRIES_MAX)) {
+            // The last has the name of the first.
+            let name = |number: usize| number % (count - 1);
+            let elements: Vec<String> = (0..count)
+                .map(|number| format!(r##"{{"#attributes":{{"Name":"n{}"}},"#text":"{number}"}}"##, name(number)))
+                .collect();
+            let data = elements.join(",");
+            let text = format!(r#"{{"Event":{{"System":{{"EventID":1}},"EventData":{{"Data":[{data}]}}}}}}"#);
+            let (root, _) = json::parse(text.as_bytes()).unwrap();
+            let event = WindowsEvent::read(&root).unwrap();
+            let kept = count.min(ENTRIES_MAX);
+            let first = if kept == count { format!("0\n{}", count - 1) } else { "0".to_owned() };
+            assert_eq!(event.data("n0"), Some(first.as_str()), "{count}");
+            let names: Vec<&str> = event.entries().map(|(name, _)| name).collect();
+            let expected: Vec<String> = (0..kept.min(count - 1)).map(|number| format!("n{number}")).collect();
+            assert_eq!(names, expected, "{count}");
         }
     }
 }
