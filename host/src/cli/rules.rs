@@ -126,6 +126,10 @@ impl RuleFiles {
             }
             match Kind::of(&path) {
                 Kind::Trap => {
+                    // Opening a pipe would wait for a writer that never comes.
+                    if !fs::metadata(&path).with_context(|| path.display().to_string())?.is_file() {
+                        bail!("{}: not a file", path.display());
+                    }
                     self.add(RuleFile::new(read(&path)?, ruleset, false));
                 }
                 Kind::Later(_) => self.skipped.push(path),
@@ -198,6 +202,15 @@ mod tests {
         let named = RuleFiles::find(&[root.path().join("a.trap"), folder.clone(), folder]).unwrap();
         assert_eq!(named.texts().len(), 2);
         assert!(named.is_named(&names[0]) && !named.is_named(&names[1]));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_file_is_not_opened() {
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/null", root.path().join("a.trap")).unwrap();
+        let error = RuleFiles::find(&[root.path().to_owned()]).unwrap_err();
+        assert!(error.to_string().ends_with("a.trap: not a file"), "{error}");
     }
 
     #[test]
