@@ -554,6 +554,7 @@ fn the_first_twenty_mistakes_in_the_input_are_printed_and_all_are_counted() {
         let bench = Bench::new(&[("r.trap", RULE), ("e.jsonl", &text)]);
         let ran = bench.run(&["replay", "--rules", "r.trap", "--summary", "s.json", "e.jsonl"]).exits(0);
         assert_eq!(ran.stderr.matches("e.jsonl:").count(), shown, "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("is counted, not shown"), count > shown, "{}", ran.stderr);
         assert_eq!(bench.json("s.json")["refused"], count);
     }
 }

@@ -375,6 +375,8 @@ fn refuse(console: &Console, refused: &mut u64, error: &SourceError) {
     *refused += 1;
     if *refused <= INPUT_ERRORS_SHOWN {
         console.line(&escape(&error.to_string()));
+    } else if *refused == INPUT_ERRORS_SHOWN + 1 {
+        console.line("further input that is refused is counted, not shown");
     }
 }
 
