@@ -26,6 +26,18 @@ pub fn explain(code: &str) -> Option<&'static Code> {
 
 const CODES: &[Code] = &[
     Code {
+        code: "all-of-none",
+        title: "an `all` that is true when there is nothing to look at",
+        explanation: "\
+`all p in LIST { … }` is true of an empty list: there is no element that the condition fails on. So a rule may fire, or
+an exception suppress, where nothing was seen at all. If there must be an element, say so:
+
+    where any p in process.ancestors { exists(p.name) } and all p in process.ancestors { p.name != \"sshd\" }
+
+This is a warning: the rule is compiled. A rule that also has an `any` over the same list is not reported, nor is
+`not all …`, which is false of an empty list.",
+    },
+    Code {
         code: "case-sensitive-on-windows",
         title: "a comparison that Windows makes easy to walk around",
         explanation: "\

@@ -145,3 +145,23 @@ fn printing_the_tree_is_stable() {
          Literal 10..11\n        Number 10..11 \"1\"\n      RBracket 11..12 \"]\"\n"
     );
 }
+
+/// What authors wrote is repeated in messages, but never in full when it is endless.
+#[test]
+fn messages_are_short_whatever_they_repeat() {
+    let long = "a".repeat(100_000);
+    for text in [
+        with_where(&format!("{long} == 1")),
+        with_where(&format!("{} == 1", "a.".repeat(50_000) + "b")),
+        format!("rule {long} {{ {long}: 1 on {long} where x == \"{long}\" }}"),
+        format!("{long} {long}"),
+    ] {
+        let source = Source::new("long.trap", &text);
+        let (_, found) = crate::hir::lower(&[source], crate::catalogue::catalogue());
+        assert!(!found.is_empty());
+        for diagnostic in found {
+            assert!(diagnostic.message.len() < 2000, "{} bytes", diagnostic.message.len());
+            assert!(diagnostic.help.iter().all(|help| help.len() < 2000), "{}", diagnostic.message);
+        }
+    }
+}

@@ -165,10 +165,12 @@ impl<'a> Cx<'a, '_> {
             _ => {
                 let message = format!("`{}` does not compare {} with {}", site.op, left.describe(), right.describe());
                 let span = self.file.span(&site.op_range);
-                self.report(
-                    Diagnostic::error("type-mismatch", message, span, "these do not compare")
-                        .help("write the field on the left and the constant on the right"),
-                );
+                let help = if matches!(right, Value::Ranges(_)) {
+                    "an address is within ranges: write `x in private_ranges` or `not cidr(x, private_ranges)`"
+                } else {
+                    "write the field on the left and the constant on the right"
+                };
+                self.report(Diagnostic::error("type-mismatch", message, span, "these do not compare").help(help));
                 None
             }
         }

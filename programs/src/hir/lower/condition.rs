@@ -49,7 +49,12 @@ impl<'a> Cx<'a, '_> {
             ExprKind::Error => None,
             ExprKind::Or(all) => self.conditions(all, env).map(Expr::Or),
             ExprKind::And(all) => self.conditions(all, env).map(Expr::And),
-            ExprKind::Not(inner) => Some(negate(self.condition(inner, env)?)),
+            ExprKind::Not(inner) => {
+                self.negated = !self.negated;
+                let inner = self.condition(inner, env);
+                self.negated = !self.negated;
+                inner.map(negate)
+            }
             ExprKind::Compare(compare) => self.compare(compare, &expr.range, env),
             ExprKind::Quantifier(quantifier) => self.quantifier(quantifier, expr, env),
             ExprKind::Call(callee, arguments) => self.condition_call(callee, arguments, expr, env),
@@ -194,6 +199,9 @@ impl<'a> Cx<'a, '_> {
         if matches!(list.ty, FieldType::Scalar(_)) {
             let name = format!("`{}` ({})", list.name, super::value::type_name(list.ty));
             return self.not_a_list(&name, &quantifier.list.range);
+        }
+        if !self.negated {
+            self.quantifiers.push((quantifier.kind, list.name.clone(), expr.range.clone()));
         }
         let group = Group::Element { list: list.field.clone(), folds: list.folds };
         let inner = Rc::new(env.with_element(&quantifier.var.text, group));

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use trapline_vm::record::{Catalogue, ClassId, FamilyId, Os, OsSet};
 
-use super::{Exception, Expr, Rule, Template, TemplatePart};
+use super::{Exception, Expr, Quantifier, Rule, Template, TemplatePart};
 use crate::diagnostic::{Diagnostic, Level, Source, Span};
 use crate::lang::ast::{self, ExprKind, Range};
 use crate::lang::limits::{
@@ -364,6 +364,8 @@ impl<'a> FileScope<'a> {
             cx.leaves = leaves;
             lets.push(name);
         }
+        // Those of lets count where they are used.
+        cx.quantifiers.clear();
         let env = Rc::new(Env::of_rule(&rule.lets, lets.len()));
         let mut conditions = rule.conditions.iter();
         let condition = match conditions.next() {
@@ -387,6 +389,7 @@ impl<'a> FileScope<'a> {
                 _ => exceptions = None,
             }
         }
+        cx.check_all_of_none();
         let mut output = None;
         for (index, text) in rule.output.iter().enumerate() {
             if index > 0 {
@@ -467,6 +470,10 @@ pub(super) struct Cx<'a, 'f> {
     depth: u32,
     /// Whether we are in the body of a quantifier.
     quantified: bool,
+    /// Whether we are under an odd number of `not`s.
+    negated: bool,
+    /// Quantifiers of the conditions, the negated left out: which, over what list, where.
+    quantifiers: Vec<(Quantifier, String, Range)>,
 }
 
 impl<'a, 'f> Cx<'a, 'f> {
@@ -483,6 +490,30 @@ impl<'a, 'f> Cx<'a, 'f> {
             expansions: Vec::new(),
             depth: 0,
             quantified: false,
+            negated: false,
+            quantifiers: Vec::new(),
+        }
+    }
+
+    /// Warns of each `all` that nothing keeps from being true of an empty list.
+    fn check_all_of_none(&mut self) {
+        let all = std::mem::take(&mut self.quantifiers);
+        let some = |(kind, list, _): &(Quantifier, String, Range)| (*kind == Quantifier::Any).then(|| list.clone());
+        let some: HashSet<String> = all.iter().filter_map(some).collect();
+        for (kind, list, range) in &all {
+            if *kind == Quantifier::Any || some.contains(list) {
+                continue;
+            }
+            let span = self.file.span(range);
+            self.report(
+                Diagnostic::warning(
+                    "all-of-none",
+                    format!("`all` is true of an empty `{list}`"),
+                    span,
+                    "true of no elements",
+                )
+                .help(format!("write `any x in {list} {{ … }} and` before it if there must be one")),
+            );
         }
     }
 

@@ -304,7 +304,9 @@ impl Parser<'_> {
                 self.report(diagnostic);
             }
             // A byte that was no UTF-8 before it was read, here where it would go unnoticed and match nothing.
-            SyntaxKind::String | SyntaxKind::RawString if text.contains(char::REPLACEMENT_CHARACTER) => {
+            SyntaxKind::String | SyntaxKind::RawString | SyntaxKind::QuotedIdent
+                if text.contains(char::REPLACEMENT_CHARACTER) =>
+            {
                 let start = text.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);
                 let span = at(start..start + char::REPLACEMENT_CHARACTER.len_utf8());
                 self.report(
