@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand.
 //!
 //! Every subcommand is a `clap` type with a `run` that says how it went ([`Outcome`]) or why it could not be done.
-//! What a command was asked for goes to standard output; all else that it says goes to standard error ([`console`]).
+//! What a command was asked for goes to standard output; all else that it says goes to standard error (`console`).
 //!
 //! Exit codes: 0 done; 1 findings that were asked for (`--fail-on`, failed tests); 2 usage, configuration, unreadable
 //! input, refused content; 3 a failure of ours.

@@ -10,7 +10,7 @@
 //! hit:      an exception?   yes → r0 = 0    no  → r0 = 1, or 2 if it is only possible
 //! ```
 //!
-//! Registers (see [`Registers`]): record, predicate bits and masks have one each; `r9` says whether a hit is a match
+//! Registers (see `Registers`): record, predicate bits and masks have one each; `r9` says whether a hit is a match
 //! or only possible; the others are scratch. Nothing is kept in scratch from one test to the next.
 //!
 //! Every field is read through a relocation: its state byte, its slot, or its slot number handed to a helper.
