@@ -235,6 +235,15 @@ impl Event<'_> {
         wants: impl Fn(Slot) -> bool,
     ) -> Vec<FieldError> {
         let mut errors = Vec::new();
+        if let Content::Windows { windows, .. } = &self.content
+            && windows.left_out > 0
+        {
+            errors.push(FieldError {
+                field: "winlog.event_data".to_owned(),
+                expected: "at most 4096 entries",
+                found: format!("{} more, which are left out", windows.left_out),
+            });
+        }
         let catalogue = &self.shared.catalogue;
         self.each_value(&wants, &mut errors, &mut |slot, field, value| {
             value.with_cell(|cell| writer.set(slot, catalogue.field(field).bytes_max, &cell));

@@ -20,7 +20,7 @@ use crate::source::json::Node;
 
 /// Depth to which UserData is searched for elements with text.
 const USER_DATA_DEPTH_MAX: usize = 8;
-/// The most entries kept of one event.
+/// The most entries kept of one event; what was left out is reported as a misfit.
 const ENTRIES_MAX: usize = 4096;
 /// Up to so many, comparing each name with those before it costs less than a table of them.
 const ENTRIES_FEW: usize = 64;
@@ -30,6 +30,8 @@ const ENTRIES_FEW: usize = 64;
 pub(super) struct WindowsEvent<'n> {
     header: Vec<(Header, Cow<'n, str>)>,
     data: Vec<(Cow<'n, str>, Cow<'n, str>)>,
+    /// Entries beyond [`ENTRIES_MAX`], which were left out.
+    pub(super) left_out: usize,
     /// The data comes from UserData.
     pub(super) is_user_data: bool,
     /// When the log says it was written.
@@ -89,6 +91,7 @@ impl<'n> WindowsEvent<'n> {
 
     fn put_data(&mut self, name: Cow<'n, str>, text: Cow<'n, str>) {
         if self.data.len() >= ENTRIES_MAX {
+            self.left_out += 1;
             return;
         }
         let name = if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { name };
@@ -427,6 +430,7 @@ mod tests {
             let (root, _) = json::parse(text.as_bytes()).unwrap();
             let event = WindowsEvent::read(&root).unwrap();
             let kept = count.min(ENTRIES_MAX);
+            assert_eq!(event.left_out, count - kept, "{count}");
             let first = if kept == count { format!("0\n{}", count - 1) } else { "0".to_owned() };
             assert_eq!(event.data("n0"), Some(first.as_str()), "{count}");
             let names: Vec<&str> = event.entries().map(|(name, _)| name).collect();
