@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use trapline_engine::{Domain, LinkOptions};
 use trapline_programs::catalogue::catalogue;
 use trapline_programs::compile::{compile, decide, families};
-use trapline_programs::diagnostic::Source;
+use trapline_programs::diagnostic::{Level, Source};
 use trapline_programs::{codegen, mir, stock};
 
 #[test]
@@ -21,7 +21,8 @@ fn stages_are_as_expected() {
     for case in cases {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
         let compiled = compile(&[Source::new(name, std::fs::read_to_string(&case).unwrap())], catalogue());
-        assert!(compiled.diagnostics.is_empty(), "{}: {:#?}", case.display(), compiled.diagnostics);
+        let errors: Vec<_> = compiled.diagnostics.iter().filter(|found| found.level == Level::Error).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", case.display());
         let (mut decisions, mut code) = (String::new(), String::new());
         for compiled in &compiled.rules {
             for (family, _) in families(&compiled.rule, catalogue()) {
