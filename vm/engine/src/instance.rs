@@ -14,7 +14,7 @@ use std::sync::Arc;
 use trapline_vm::memory::{Capacities, Memory, NoRoom, Region};
 use trapline_vm::predicate::{MASK_KNOWN, MASK_LEN, MASK_LOST, MASK_TRUE, MASKS_MAX, PREDICATES_MAX};
 use trapline_vm::program::Verdict;
-use trapline_vm::record::{ClassId, Os, RECORD_LEN_MAX, RecordView};
+use trapline_vm::record::{ClassId, Os, RECORD_LEN_MAX, RecordView, flags, header};
 use trapline_vm::trap::{Stop, Trap};
 
 use crate::generation::{ClassPlan, Generation, ProgramIndex, bits_place, mask_offset};
@@ -260,6 +260,12 @@ impl Instance {
                     }
                 }
             }
+        }
+        // Programs ask what lost values could make true only of a record that says it is impaired.
+        if scratch.undecided()
+            && let Some(byte) = memory.contents_mut(Region::Record).get_mut(header::FLAGS as usize)
+        {
+            *byte |= flags::IMPAIRED as u8;
         }
         copy(bits, memory.contents_mut(Region::Predicates), &plan.bit_ranges);
         copy(masks, memory.contents_mut(Region::Masks), &plan.mask_ranges);

@@ -235,15 +235,7 @@ impl Event<'_> {
         wants: impl Fn(Slot) -> bool,
     ) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        if let Content::Windows { windows, .. } = &self.content
-            && windows.left_out > 0
-        {
-            errors.push(FieldError {
-                field: "winlog.event_data".to_owned(),
-                expected: "at most 4096 entries",
-                found: format!("{} more, which are left out", windows.left_out),
-            });
-        }
+        let left_out = self.mark_left_out(writer, &wants, &mut errors);
         let catalogue = &self.shared.catalogue;
         self.each_value(&wants, &mut errors, &mut |slot, field, value| {
             value.with_cell(|cell| writer.set(slot, catalogue.field(field).bytes_max, &cell));
@@ -254,13 +246,46 @@ impl Event<'_> {
             }
         }
         for (name, slot) in layouts.appended(self.family()) {
-            if wants(slot)
-                && let Some(text) = self.open_value(name)
-            {
-                writer.set(slot, STRING_LEN_MAX, &Cell::Present(Value::Str(&text)));
+            if wants(slot) {
+                match self.open_value(name) {
+                    Some(text) => writer.set(slot, STRING_LEN_MAX, &Cell::Present(Value::Str(&text))),
+                    None if left_out => writer.set(slot, 0, &Cell::Lost),
+                    None => {}
+                }
             }
         }
         errors
+    }
+
+    /// Of a Windows event with more entries than are kept, what is not among those kept may have been among the
+    /// others: lost, until a value is found elsewhere. Whether this is such an event.
+    fn mark_left_out(
+        &self,
+        writer: &mut RecordWriter<'_>,
+        wants: &dyn Fn(Slot) -> bool,
+        errors: &mut Vec<FieldError>,
+    ) -> bool {
+        let Content::Windows { windows, mapping, .. } = &self.content else { return false };
+        if windows.left_out == 0 {
+            return false;
+        }
+        errors.push(FieldError {
+            field: "winlog.event_data".to_owned(),
+            expected: "at most 4096 entries",
+            found: format!("{} more, which are left out", windows.left_out),
+        });
+        let (rows, _) = &self.shared.mappings[usize::from(mapping.index)];
+        for (row, slot) in mapping.rows.iter().zip(rows) {
+            let missing = match &row.raw {
+                Raw::Header(_) => false,
+                Raw::Data(name) => windows.data(name).is_none(),
+                Raw::Joined(first, second) => windows.data(first).is_none() || windows.data(second).is_none(),
+            };
+            if missing && wants(*slot) {
+                writer.set(*slot, 0, &Cell::Lost);
+            }
+        }
+        true
     }
 
     /// The text of a name below an open prefix, if the event has it.

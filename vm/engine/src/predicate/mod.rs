@@ -143,13 +143,6 @@ struct Cell<'a> {
     bytes: Option<&'a [u8]>,
 }
 
-impl Cell<'_> {
-    /// Whether the value existed and did not reach us whole.
-    fn is_impaired(&self) -> bool {
-        self.state & (state::LOST | state::TRUNCATED) != 0
-    }
-}
-
 impl Matcher {
     /// Prepares a test on the values that `shape` selects of `slot`. The test must suit their type
     /// (see [`check_type`]).
@@ -214,7 +207,7 @@ impl Matcher {
                     mask.known |= bit;
                     mask.truth |= if truth { bit } else { 0 };
                 }
-                None if cell.is_impaired() => mask.lost |= bit,
+                None if cell.state != 0 => mask.lost |= bit,
                 None => {}
             }
         }
@@ -263,6 +256,14 @@ impl PreparedTest {
 
     /// The test on one value. A slot that points outside the record is a value we do not have: unknown.
     fn decide(&self, cell: &Cell<'_>, scratch: &mut Scratch) -> Option<bool> {
+        let decided = self.decide_known(cell, scratch);
+        if decided.is_none() && cell.state == state::PRESENT {
+            scratch.set_undecided();
+        }
+        decided
+    }
+
+    fn decide_known(&self, cell: &Cell<'_>, scratch: &mut Scratch) -> Option<bool> {
         if cell.state & state::LOST != 0 {
             return None;
         }

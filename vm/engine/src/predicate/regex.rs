@@ -7,7 +7,8 @@
 //!
 //! "Linear" hides a factor: in the worst case every place of the expression is looked at for every byte of the value, and
 //! counted repetition makes many places of a few characters. So the two together are limited ([`REGEX_STEPS_MAX`]): of a
-//! value that is too long for the expressions of a test, only a prefix is searched, as if the value were truncated there.
+//! value that is too long for the expressions of a test, only a prefix is searched, as if the value were truncated there;
+//! a rule that this leaves undecided is not evaluable on that event, and counted.
 
 use regex_automata::Input;
 use regex_automata::meta;

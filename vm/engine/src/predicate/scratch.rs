@@ -15,11 +15,27 @@ pub struct Scratch {
     /// By slot value (offset and length in the record), which names a string of the current event.
     places: HashMap<u64, Range<usize>>,
     last: Option<(u64, Range<usize>)>,
+    undecided: bool,
 }
 
 impl Scratch {
     /// Forgets the values of the event before. Must be called whenever the record changes.
     pub fn begin_event(&mut self) {
+        self.forget_folded();
+        self.undecided = false;
+    }
+
+    /// Whether some test could not decide a value that is there and complete: one beyond a limit of ours, such as
+    /// [`super::REGEX_STEPS_MAX`]. To a program that is a loss like any other.
+    pub fn undecided(&self) -> bool {
+        self.undecided
+    }
+
+    pub(super) fn set_undecided(&mut self) {
+        self.undecided = true;
+    }
+
+    fn forget_folded(&mut self) {
         self.folded.clear();
         self.places.clear();
         self.last = None;
@@ -50,7 +66,7 @@ impl Scratch {
         // A character's fold is at most half as long again in bytes (`Ⱥ`, two bytes, folds to three).
         let len_max = bytes.len() + bytes.len() / 2;
         if self.folded.len().saturating_add(len_max) > FOLDED_LEN_MAX {
-            self.begin_event();
+            self.forget_folded();
         }
         let start = self.folded.len();
         fold_into(bytes, &mut self.folded);
