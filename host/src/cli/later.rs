@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Outcome;
 
-/// Check the signature and the proofs of a bundle (comes later).
+/// Prove one program and report what was proved (comes later).
 #[derive(Args, Debug)]
 pub(super) struct Verify {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -22,9 +22,7 @@ pub(super) struct Run {
 
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        anyhow::bail!(
-            "`trapline verify` comes with signed bundles, in a later version; `trapline check` verifies rules"
-        )
+        anyhow::bail!("`trapline verify` comes with object files, in a later version; `trapline check` proves rules")
     }
 }
 

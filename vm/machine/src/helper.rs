@@ -158,11 +158,6 @@ impl Helper {
     pub fn call(&self, memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
         (self.run)(&mut HelperContext::new(memory), args)
     }
-
-    /// Whether it reads the record.
-    pub fn reads_record(&self) -> bool {
-        self.args.contains(&ArgType::Record)
-    }
 }
 
 fn fuel_of(bytes: u32) -> u64 {

@@ -472,6 +472,12 @@ mod tests {
         let size = |n: usize| parse_regex(&format!("(?:a{{1000}}){{{n}}}"), false);
         assert!(size(99).is_ok());
         assert_eq!(size(101).map_err(|error| error.0).err(), Some("limit"));
+        // 1 for the sequence, 1 for each repetition beside what it repeats.
+        let rest = REGEX_SIZE_MAX as usize - (1 + 99 * 1001 + 1);
+        let exact = |n: usize| parse_regex(&format!("(?:a{{1000}}){{99}}{}", "x".repeat(n)), false);
+        assert!(exact(rest - 1).is_ok());
+        assert!(exact(rest).is_ok());
+        assert_eq!(exact(rest + 1).map_err(|error| error.0).err(), Some("limit"));
         assert!(parse_regex(&"a".repeat(REGEX_LEN_MAX - 1), false).is_ok());
         assert!(parse_regex(&"a".repeat(REGEX_LEN_MAX), false).is_ok());
         assert_eq!(parse_regex(&"a".repeat(REGEX_LEN_MAX + 1), false).map_err(|error| error.0).err(), Some("limit"));
