@@ -10,6 +10,7 @@
 //! decodes the whole event once more when something matched. [`supply`] answers which rules the sources can serve.
 
 pub mod alert;
+pub mod control;
 pub mod load;
 pub mod message;
 pub mod summary;

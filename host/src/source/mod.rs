@@ -17,6 +17,7 @@ mod error;
 mod evtx;
 mod input;
 mod json;
+pub mod sensor;
 mod utf16;
 
 use std::sync::Arc;
