@@ -21,8 +21,13 @@ pub(super) fn print(console: &Console, loaded: &Loaded) {
 /// Prints these diagnostics on standard error.
 pub(super) fn print_all(console: &Console, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
-        console.line(&tame(&render(diagnostic, true)));
+        console.line(&text(diagnostic));
     }
+}
+
+/// A diagnostic with its colours, safe on a terminal.
+pub(super) fn text(diagnostic: &Diagnostic) -> String {
+    tame(&render(diagnostic, true))
 }
 
 /// Rendered text has no control characters of the rule in it, but the renderer's own. Takes out the rest of what a

@@ -9,6 +9,7 @@
 mod check;
 mod console;
 mod debug;
+mod demo;
 mod diagnostics;
 mod exec;
 mod explain;
@@ -53,6 +54,7 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Replay(replay::Replay),
     Check(check::Check),
     Test(test::Test),
@@ -104,6 +106,7 @@ impl Cli {
         }
         .write_global();
         match self.command {
+            Command::Demo(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Test(command) => command.run(),
