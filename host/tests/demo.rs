@@ -69,3 +69,37 @@ fn each_act_can_be_played_alone() {
         assert_eq!(run(&["demo", "--act", number]).status.code(), Some(2), "{number}");
     }
 }
+
+#[test]
+fn completions_for_each_shell_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = printed(run(&["completions", shell]));
+        for word in ["demo", "replay", "completions", "summary"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run(&["completions", "cmd"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_main_manual_page_goes_to_standard_output() {
+    let page = printed(run(&["man"]));
+    assert!(page.contains(".SH NAME\ntrapline"), "{page}");
+    assert!(page.contains("trapline\\-replay(1)") && page.contains("Exit codes:"), "{page}");
+}
+
+#[test]
+fn manual_pages_go_where_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_in(folder.path(), &["man", "--dir", "share/man1"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b""[..]));
+    let pages: Vec<_> = fs::read_dir(folder.path().join("share/man1")).unwrap().collect();
+    assert!(pages.len() > 8, "{pages:?}");
+    let replay = fs::read_to_string(folder.path().join("share/man1/trapline-replay.1")).unwrap();
+    assert!(replay.contains("\\-\\-fail\\-on"), "{replay}");
+    // A file where the folder should be.
+    fs::write(folder.path().join("taken"), "").unwrap();
+    let output = run_in(folder.path(), &["man", "--dir", "taken"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("taken"));
+}

@@ -23,15 +23,15 @@ use crate::sink::terminal::escape;
 /// Show the stages of compilation, or run raw programs
 #[derive(Debug, Subcommand)]
 pub(super) enum Debug {
-    /// Print the lossless tree of a rule file
+    /// Print the syntax tree of a rule file, blanks and comments included
     Tree(File),
-    /// Print the typed form of its rules: names resolved, types checked
+    /// Print the typed form of each rule: names resolved, types checked
     Hir(File),
-    /// Print the decision form: distinct tests, branches
+    /// Print the decisions of each rule: its distinct tests, and where each leads
     Mir(File),
-    /// Print the bytecode
+    /// Print the bytecode of each rule
     Asm(File),
-    /// Print what the verifier knows before each instruction
+    /// Print what the verifier knows before each instruction of each rule
     State(File),
     Exec(Exec),
 }

@@ -23,7 +23,7 @@ const LINE_LEN_MAX: u64 = 16 * 1024 * 1024;
 
 /// Run raw programs and print what comes of each
 ///
-/// One case a line: {"name": …, "raw": instruction bytes in hex, "mem": buffer in hex}. At entry r1 is the address of
+/// One case a line: {"name": text, "raw": instruction bytes in hex, "mem": buffer in hex}. At entry r1 is the address of
 /// the buffer and r2 its length; helper 5 returns its first argument. One line a case comes out:
 /// {"name", "outcome": result|rejected|trap, "r0": hex, "reason", "fuel"}.
 #[derive(Args, Debug)]

@@ -13,7 +13,7 @@ use crate::sink::terminal::escape;
 const NAME: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// Explain a code: of a diagnostic, a refusal of the verifier, or a trap
+/// Explain the code of an error, of a refusal by the verifier, or of a trap
 #[derive(Args, Debug)]
 pub(super) struct Explain {
     /// A code, as in `error[unknown-field]`; without one, all codes are listed

@@ -7,6 +7,7 @@
 //! input, refused content; 3 a failure of ours.
 
 mod check;
+mod completions;
 mod console;
 mod debug;
 mod demo;
@@ -15,6 +16,7 @@ mod exec;
 mod explain;
 mod fields;
 mod later;
+mod man;
 mod replay;
 mod rules;
 mod summary;
@@ -66,6 +68,8 @@ enum Command {
     Verify(later::Verify),
     #[command(hide = true)]
     Run(later::Run),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Text for people or JSON for programs.
@@ -112,6 +116,8 @@ impl Cli {
             Command::Test(command) => command.run(),
             Command::Fields(command) => command.run(),
             Command::Explain(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
             Command::Debug(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Run(command) => command.run(),
@@ -155,6 +161,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_says_what_each_command_is() {
+        let mut open = vec![Cli::command()];
+        while let Some(mut command) = open.pop() {
+            let name = command.get_name().to_owned();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some() || argument.is_hide_set(), "{name}: {}", argument.get_id());
+            }
+            let help = command.render_long_help().to_string();
+            let widest = help.lines().max_by_key(|line| line.chars().count()).unwrap();
+            assert!(widest.chars().count() <= 100, "{name}: {widest}");
+            open.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) struct Replay {
     #[arg(long, default_value = "auto")]
     engine: Engine,
 
-    /// Worker threads
+    /// Worker threads (more than 1 come later)
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
