@@ -45,6 +45,22 @@ const FOUND_MAX: usize = 50 * DIAGNOSTICS_MAX;
 ///
 /// Names and ids of rules are unique over all sources; lists and macros are known in their own file only.
 pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<Diagnostic>) {
+    let (rules, diagnostics, _) = lower_counting(sources, catalogue);
+    (rules, diagnostics)
+}
+
+/// What lowering a text cost, in counted things: the same on every machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Work {
+    /// Conditions and values looked at, each as often as it is expanded.
+    steps: usize,
+    /// Searches for a similar name, each over a whole list of names.
+    searches: usize,
+}
+
+/// Lowers, and counts what it cost.
+fn lower_counting(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<Diagnostic>, Work) {
+    let mut work = Work::default();
     let mut rules: Vec<Rule> = Vec::new();
     let mut diagnostics = Vec::new();
     let mut names: HashMap<String, Span> = HashMap::new();
@@ -96,8 +112,10 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
         }
         found.extend(parse.diagnostics);
         diagnostics.extend(tidy(found, file.unreported.get(), source));
+        work.steps += file.steps.get();
+        work.searches += file.searches.get();
     }
-    (rules, diagnostics)
+    (rules, diagnostics, work)
 }
 
 /// Whether the parser found a mistake in this part of the text.
@@ -151,6 +169,9 @@ pub(super) struct FileScope<'a> {
     expansions: Cell<usize>,
     /// Mistakes beyond [`FOUND_MAX`].
     unreported: Cell<usize>,
+    /// For [`Work`].
+    steps: Cell<usize>,
+    searches: Cell<usize>,
 }
 
 impl<'a> FileScope<'a> {
@@ -173,6 +194,8 @@ impl<'a> FileScope<'a> {
             list_items: Cell::new(0),
             expansions: Cell::new(0),
             unreported: Cell::new(0),
+            steps: Cell::new(0),
+            searches: Cell::new(0),
         };
         let mut first: HashMap<&str, &ast::Name> = HashMap::new();
         let defined = tree.lists.iter().map(|list| &list.name).chain(tree.macros.iter().map(|item| &item.name));
@@ -530,7 +553,11 @@ impl<'a, 'f> Cx<'a, 'f> {
 
     /// Whether so much was found already that looking for similar names is not worth the time.
     fn is_busy(&self) -> bool {
-        self.found.len() > 2 * DIAGNOSTICS_MAX
+        let busy = self.found.len() > 2 * DIAGNOSTICS_MAX;
+        if !busy {
+            self.file.searches.set(self.file.searches.get() + 1);
+        }
+        busy
     }
 
     fn error(&mut self, code: &'static str, message: impl Into<String>, range: &Range, label: impl Into<String>) {
@@ -579,6 +606,7 @@ impl<'a, 'f> Cx<'a, 'f> {
             return None;
         }
         self.depth += 1;
+        self.file.steps.set(self.file.steps.get() + 1);
         let out = inner(self);
         self.depth -= 1;
         out

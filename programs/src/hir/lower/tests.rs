@@ -1,7 +1,6 @@
 //! The lowering: limits, and what must never be lost. What rules lower to is in `tests/language`.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use super::*;
 use crate::catalogue::catalogue;
@@ -15,6 +14,11 @@ fn lowered(text: &str) -> (Vec<Rule>, Vec<&'static str>) {
 
 fn rule(name: &str, body: &str) -> String {
     format!("rule {name} {{\n  title: \"T\"\n  severity: low\n  on process.exec\n{body}\n}}\n")
+}
+
+/// How much work a text is.
+fn work(text: &str) -> Work {
+    lower_counting(&[Source::new("test.trap", text)], catalogue()).2
 }
 
 /// `limit` is reported of the third alone, and its rule is left out.
@@ -73,42 +77,46 @@ fn limits_hold_at_their_edges() {
     check_limit(nested, EXPANSION_DEPTH_MAX as usize);
 }
 
+/// A text in which each name stands for two of the one before is `limit`, and no more work for twice as many names.
+fn check_doubling(text: impl Fn(usize) -> String) {
+    // Expanded, the shorter one would be a thousand million.
+    let (some, many) = (text(30), text(60));
+    assert!(lowered(&some).1.contains(&"limit") && lowered(&many).1.contains(&"limit"));
+    let (some, many) = (work(&some).steps, work(&many).steps);
+    assert!(some <= FILE_EXPANSIONS_MAX + FILE_LEAVES_MAX, "{some}");
+    assert!(many <= 2 * some, "{some} {many}");
+}
+
 #[test]
 fn macros_that_double_end_soon() {
-    let mut text = "macro m0(p: process) = p.pid == 1\n".to_owned();
-    for level in 1..30 {
-        let before = level - 1;
-        writeln!(text, "macro m{level}(p: process) = m{before}(p) and m{before}(p)").expect("to a String");
-    }
-    text += &rule("r", "  where m29(process)");
-    let started = Instant::now();
-    let (rules, found) = lowered(&text);
-    assert_eq!((rules.len(), found), (0, vec!["limit"]));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    let doubling = |first: &str, next: &dyn Fn(usize) -> String, last: &dyn Fn(usize) -> String, levels: usize| {
+        let mut text = first.to_owned();
+        for level in 1..levels {
+            writeln!(text, "macro m{level}{}", next(level - 1)).expect("to a String");
+        }
+        text + &rule("r", &last(levels - 1))
+    };
+    check_doubling(|levels| {
+        let next = |m: usize| format!("(p: process) = m{m}(p) and m{m}(p)");
+        doubling("macro m0(p: process) = p.pid == 1\n", &next, &|m| format!("  where m{m}(process)"), levels)
+    });
     // Values double too, without a test of their own.
-    let mut text = "macro v0(x: int) = x + x\n".to_owned();
-    for level in 1..30 {
-        let before = level - 1;
-        writeln!(text, "macro v{level}(x: int) = v{before}(x) + v{before}(x)").expect("to a String");
-    }
-    text += &rule("r", "  where v29(process.pid) > 1");
-    let started = Instant::now();
-    let (rules, found) = lowered(&text);
-    assert_eq!((rules.len(), found), (0, vec!["limit"]));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    check_doubling(|levels| {
+        let next = |m: usize| format!("(x: int) = m{m}(x) + m{m}(x)");
+        doubling("macro m0(x: int) = x + x\n", &next, &|m| format!("  where m{m}(process.pid) > 1"), levels)
+    });
 }
 
 #[test]
 fn lists_that_double_end_soon() {
-    let mut text = "list l0 = [1, 2]\n".to_owned();
-    for level in 1..30 {
-        let before = level - 1;
-        writeln!(text, "list l{level} = [l{before}, l{before}]").expect("to a String");
-    }
-    let started = Instant::now();
-    let (_, found) = lowered(&text);
-    assert!(found.contains(&"limit"), "{found:?}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    check_doubling(|levels| {
+        let mut text = "list l0 = [1, 2]\n".to_owned();
+        for level in 1..levels {
+            let before = level - 1;
+            writeln!(text, "list l{level} = [l{before}, l{before}]").expect("to a String");
+        }
+        text
+    });
 }
 
 #[test]
@@ -131,17 +139,60 @@ fn files_of_many_rules_are_bounded_too() {
     assert_eq!((rules.len(), found.len()), (most, 1), "the same place in the macro, reported once");
 }
 
+/// Lowers a text of one rule as if its file had had so much of something before; `limit` is reported, in these words,
+/// when there is one too many with the three of the text.
+fn check_file_limit(
+    text: &str,
+    counted: impl for<'s> Fn(&'s FileScope<'_>) -> &'s Cell<usize>,
+    most: usize,
+    words: &str,
+) {
+    let source = Source::new("test.trap", text);
+    let parse = crate::lang::parse(&source);
+    let tree = ast::file(&parse.syntax());
+    for n in [most - 1, most, most + 1] {
+        let mut found = Vec::new();
+        let file = FileScope::new(&source, &tree, catalogue(), &parse.diagnostics, &mut found);
+        counted(&file).set(n - 3);
+        let rule = file.rule(&tree.rules[0], false, &mut found);
+        assert_eq!(counted(&file).get(), n.min(most), "{n}");
+        let messages: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
+        if n > most {
+            assert!(matches!(messages[..], [message] if message.contains(words)), "{n}: {messages:?}");
+            assert!(rule.is_none(), "{n}");
+        } else {
+            assert!(messages.is_empty() && rule.is_some(), "{n}: {messages:?}");
+        }
+    }
+}
+
+#[test]
+fn limits_of_a_file_hold_at_their_edges() {
+    let tests = rule("r", "  where process.pid == 1 or process.pid == 2 or process.pid == 3");
+    check_file_limit(&tests, |file| &file.leaves, FILE_LEAVES_MAX, "tests together");
+    let lists = ["a", "b", "c"].map(|name| format!("list {name} = [1]\n")).concat()
+        + &rule("r", "  where process.pid in a or process.pid in b or process.pid in c");
+    check_file_limit(&lists, |file| &file.list_items, FILE_LIST_ITEMS_MAX, "each use counted");
+    // Those within each other count, too.
+    let uses = "macro one = process.pid == 1\nmacro two = one\n".to_owned() + &rule("r", "  where two or one");
+    check_file_limit(&uses, |file| &file.expansions, FILE_EXPANSIONS_MAX, "are used at most");
+}
+
 #[test]
 fn expanded_nesting_is_bounded() {
-    // Each macro nests a few levels; together they would nest thousands.
-    let inner = "(".repeat(20) + "not (process.pid == 1 and " + &"(process.pid == 2 or not ".repeat(20);
-    let mut text = String::new();
-    for level in 0..30 {
-        let next = if level == 29 { "process.pid == 3".to_owned() } else { format!("m{}", level + 1) };
-        writeln!(text, "macro m{level} = {inner}{next}{}", ")".repeat(41)).expect("to a String");
-    }
-    let (rules, found) = lowered(&(text + &rule("r", "  where m0")));
-    assert_eq!((rules.len(), found), (0, vec!["limit"]));
+    // A comparison is two levels, itself and its operands; a macro is one, its use; the rest are `not`s, and no macro
+    // has more of them than a file may write.
+    const EACH: usize = 40;
+    let nots = |n: usize, inner: &str| "not ".repeat(n) + inner;
+    let text = |n: usize| {
+        let macros = n / (EACH + 1);
+        let mut text = format!("macro m0 = {}\n", nots(EACH - 2, "process.pid == 1"));
+        for level in 1..macros {
+            writeln!(text, "macro m{level} = {}", nots(EACH, &format!("m{}", level - 1))).expect("to a String");
+        }
+        text + &rule("r", &format!("  where {}", nots(n % (EACH + 1), &format!("m{}", macros - 1))))
+    };
+    check_limit(text, EXPANDED_NESTING_MAX as usize);
 }
 
 #[test]
@@ -155,11 +206,20 @@ fn nothing_is_compiled_of_a_file_whose_mistakes_are_only_counted() {
 
 #[test]
 fn many_mistakes_are_found_soon() {
-    let conditions = (0..20_000).map(|n| format!("process.nmae{n} == 1")).collect::<Vec<_>>().join(" or ");
-    let started = Instant::now();
-    let (rules, found) = lowered(&rule("r", &format!("  where {conditions}")));
-    assert_eq!((rules.len(), found.len(), found.last()), (0, DIAGNOSTICS_MAX + 1, Some(&"limit")));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    let work = |mistakes: usize| {
+        let conditions = (0..mistakes).map(|n| format!("process.nmae{n} == 1")).collect::<Vec<_>>().join(" or ");
+        let source = Source::new("test.trap", rule("r", &format!("  where {conditions}")));
+        let (rules, found, work) = lower_counting(&[source], catalogue());
+        let last = found.last().map(|found| found.code);
+        assert_eq!((rules.len(), found.len(), last), (0, DIAGNOSTICS_MAX + 1, Some("limit")));
+        work
+    };
+    // More than are kept, too. Each is a few steps, and similar names are looked for only as long as somebody may read
+    // them.
+    let (some, many) = (work(FOUND_MAX / 2), work(FOUND_MAX + 1000));
+    assert!(many.steps <= 3 * some.steps, "{some:?} {many:?}");
+    assert_eq!(some.searches, many.searches);
+    assert!(many.searches <= 2 * DIAGNOSTICS_MAX + 1, "{many:?}");
 }
 
 #[test]
