@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use trapline_programs::catalogue::int_text;
 use trapline_programs::hir::{self, Severity};
 
 /// Version of ECS that our field names follow.
@@ -295,9 +296,13 @@ pub fn value_text(value: &Value) -> Option<String> {
     }
 }
 
-/// As [`value_text`], cut to [`SHOWN_CHARS_MAX`] characters.
-pub fn value_shown(value: &Value) -> Option<String> {
-    let mut text = value_text(value)?;
+/// The value of a field as [`value_text`], numbers as people write those of this field, cut to [`SHOWN_CHARS_MAX`]
+/// characters.
+pub fn value_shown(field: &str, value: &Value) -> Option<String> {
+    let mut text = match value.as_i64() {
+        Some(number) => int_text(field, number),
+        None => value_text(value)?,
+    };
     if let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS_MAX) {
         text.truncate(end);
         text.push('…');
@@ -382,10 +387,21 @@ pub(crate) mod tests {
     #[test]
     fn long_values_are_cut_where_shown() {
         for (len, shown) in [(SHOWN_CHARS_MAX - 1, SHOWN_CHARS_MAX - 1), (SHOWN_CHARS_MAX, SHOWN_CHARS_MAX)] {
-            assert_eq!(value_shown(&json!("é".repeat(len))).unwrap().chars().count(), shown);
+            assert_eq!(value_shown("x", &json!("é".repeat(len))).unwrap().chars().count(), shown);
         }
-        let cut = value_shown(&json!("é".repeat(SHOWN_CHARS_MAX + 1))).unwrap();
+        let cut = value_shown("x", &json!("é".repeat(SHOWN_CHARS_MAX + 1))).unwrap();
         assert_eq!(cut.chars().count(), SHOWN_CHARS_MAX + 1);
         assert!(cut.ends_with('…'));
+    }
+
+    #[test]
+    fn masks_are_shown_as_authors_write_them() {
+        let shown = |field, value| value_shown(field, &value);
+        assert_eq!(shown("process.access.granted", json!(0x1f_ffff)).as_deref(), Some("0x1fffff"));
+        assert_eq!(shown("process.access.granted", json!(-1)).as_deref(), Some("-1"));
+        assert_eq!(shown("process.access.granted", json!("0x10")).as_deref(), Some("0x10"));
+        assert_eq!(shown("process.pid", json!(4242)).as_deref(), Some("4242"));
+        assert_eq!(shown("not.a.field", json!(1.5)).as_deref(), Some("1.5"));
+        assert_eq!(shown("process.access.granted", json!(null)), None);
     }
 }

@@ -15,7 +15,7 @@ pub fn render(template: &Template, event: &Value) -> String {
         match part {
             TemplatePart::Text(text) => message.push_str(text),
             TemplatePart::Field { field, default } => {
-                let value = value_at(event, &field.name).and_then(value_shown);
+                let value = value_at(event, &field.name).and_then(|value| value_shown(&field.name, value));
                 message.push_str(value.as_deref().or(default.as_deref()).unwrap_or(MISSING));
             }
         }

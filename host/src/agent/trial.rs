@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use trapline_engine::{Instance, Outcome};
-use trapline_programs::catalogue::taxonomy;
+use trapline_programs::catalogue::{int_text, taxonomy};
 use trapline_programs::hir::{Expectation, Literal, Severity, TestCase, TestEvent, TestEventBody, TestValue};
 use trapline_vm::memory::NoRoom;
 use trapline_vm::predicate::FieldRef;
@@ -310,10 +310,17 @@ fn event_text(catalogue: &Catalogue, number: usize, event: &TestEvent) -> String
         TestEventBody::Inline { class, fields } => {
             let fields: Vec<String> = fields
                 .iter()
-                .map(|(field, value)| format!("{}: {}", field.name, value_text(catalogue, field.ty, value)))
+                .map(|(field, value)| format!("{}: {}", field.name, field_text(catalogue, field, value)))
                 .collect();
             format!("event {number}: {} {{ {} }}", catalogue.class(*class).name, fields.join(", "))
         }
+    }
+}
+
+fn field_text(catalogue: &Catalogue, field: &FieldRef, value: &TestValue) -> String {
+    match (value, field.ty) {
+        (TestValue::Present(Literal::Int(value)), FieldType::Scalar(Scalar::Int)) => int_text(&field.name, *value),
+        (value, ty) => value_text(catalogue, ty, value),
     }
 }
 

@@ -290,7 +290,7 @@ fn evidence(judged: &Judged<'_>, program: ProgramIndex, certain: &[(String, Stri
     let certain = certain.iter().map(|(text, field)| (text.as_str(), field.as_str(), 0));
     let mut all: Vec<Evidence> = Vec::new();
     for (test, field, of) in held.chain(certain) {
-        let value = value_at(ecs, field).and_then(|value| value_shown(&elements(value, of)));
+        let value = value_at(ecs, field).and_then(|value| value_shown(field, &elements(value, of)));
         let evidence = Evidence { test: test.to_owned(), field: field.to_owned(), value };
         if !all.contains(&evidence) {
             all.push(evidence);

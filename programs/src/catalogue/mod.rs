@@ -29,6 +29,14 @@ pub fn catalogue() -> &'static Arc<Catalogue> {
     &EMBEDDED
 }
 
+/// A number in this field as people write it: in hexadecimal if the catalogue's example is, as those of masks, status
+/// codes and addresses are.
+pub fn int_text(field: &str, value: i64) -> String {
+    let example = EMBEDDED.field_id(field).map(|id| EMBEDDED.field(id).example.as_str());
+    let hexadecimal = value >= 0 && example.is_some_and(|example| example.starts_with("0x"));
+    if hexadecimal { format!("{value:#x}") } else { value.to_string() }
+}
+
 /// Why text is not a catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueDataError {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use trapline_vm::record::{Catalogue, Os};
 
 use super::{Absent, Expectation, Expr, Literal, Quantifier, Rule, TemplatePart, TestEventBody, TestValue};
+use crate::catalogue::int_text;
 use crate::mir::describe;
 
 /// Stable text: header, classes, conditions as trees, message, tests.
@@ -58,7 +59,7 @@ pub fn print(rule: &Rule, catalogue: &Catalogue) -> String {
                     let class = &catalogue.class(*class).name;
                     line(&mut text, 2, format_args!("{after}{class}{profile}  line {}", event.line));
                     for (field, value) in fields {
-                        line(&mut text, 3, format_args!("{}: {}", field.name, test_value(value)));
+                        line(&mut text, 3, format_args!("{}: {}", field.name, test_value_of(&field.name, value)));
                     }
                 }
                 TestEventBody::Recorded { file, number } => {
@@ -79,6 +80,13 @@ fn expectation(expectation: &Expectation) -> String {
         }
         Expectation::None => "none".to_owned(),
         Expectation::NotEvaluable => "not evaluable".to_owned(),
+    }
+}
+
+fn test_value_of(field: &str, value: &TestValue) -> String {
+    match value {
+        TestValue::Present(Literal::Int(value)) => int_text(field, *value),
+        other => test_value(other),
     }
 }
 

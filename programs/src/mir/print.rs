@@ -5,6 +5,7 @@ use std::fmt::Write;
 use trapline_vm::predicate::{Cmp, Predicate, Scope, StrOp, Test as PredicateTest};
 
 use super::{Cond, Decision, Outcomes, TestId};
+use crate::catalogue::int_text;
 use crate::hir::{Arithmetic, LeafKind, Operand};
 
 /// Stable text: the tests, then each question as a tree.
@@ -74,10 +75,15 @@ pub(crate) fn describe(kind: &LeafKind) -> String {
         LeafKind::Exists(field) => format!("exists {}", field.name),
         LeafKind::Flag(field) => field.name.clone(),
         LeafKind::Compare { cmp, left, right } => {
-            format!("{} {} {}", operand(left), cmp_sign(*cmp), operand(right))
+            format!("{} {} {}", beside(left, right), cmp_sign(*cmp), beside(right, left))
         }
-        LeafKind::OneOf { field, values } => format!("{} in {values:?}", field.name),
-        LeafKind::AnyInt { field, cmp, value } => format!("any of {} {} {value}", field.name, cmp_sign(*cmp)),
+        LeafKind::OneOf { field, values } => {
+            let values: Vec<String> = values.iter().map(|value| int_text(&field.name, *value)).collect();
+            format!("{} in [{}]", field.name, values.join(", "))
+        }
+        LeafKind::AnyInt { field, cmp, value } => {
+            format!("any of {} {} {}", field.name, cmp_sign(*cmp), int_text(&field.name, *value))
+        }
         LeafKind::FieldTest { op, fold, left, right } => {
             format!("{} {}{} {}", left.name, op_name(*op), fold_sign(*fold), right.name)
         }
@@ -110,6 +116,14 @@ pub(crate) fn describe_predicate(predicate: &Predicate) -> String {
         }
         PredicateTest::Int { cmp, values } => format!("{place} {} {values:?}", cmp_sign(*cmp)),
         PredicateTest::Exists => format!("exists {place}"),
+    }
+}
+
+/// An operand, a number as people write those of the field that it is compared with.
+fn beside(this: &Operand, other: &Operand) -> String {
+    match (this, other) {
+        (Operand::Const(value), Operand::Field(field)) => int_text(&field.name, *value),
+        _ => operand(this),
     }
 }
 
