@@ -7,3 +7,4 @@ pub mod agent;
 pub mod cli;
 pub mod sink;
 pub mod source;
+pub mod sys;

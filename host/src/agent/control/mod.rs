@@ -3,6 +3,26 @@
 //! One request and one response, each a line of JSON. The texts of rules travel in the request: the client reads the
 //! files with its own rights, the agent never opens a path that a peer names. What a request means is the business of
 //! a [`Handler`]; how it arrives, that of the socket.
+//!
+//! ```text
+//! client ── Envelope ──► socket ── who? (peer) ── how many? ── how long? ── well formed? ──► Handler
+//!        ◄── Answer ──────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`server`] guards the way to the handler: only the agent's own user and root are let in, and what they can cost is
+//! bounded ([`limits`]), so that no peer keeps others waiting longer than the limits say. Nothing reaches the handler
+//! but a request that is whole and within bounds ([`frame`]). [`place`] is where client and server meet, [`client`]
+//! what the command line uses. On systems without such sockets, both say so.
+
+#[cfg_attr(not(unix), path = "client_elsewhere.rs")]
+pub mod client;
+pub mod frame;
+pub mod limits;
+pub mod place;
+#[cfg_attr(not(unix), path = "server_elsewhere.rs")]
+pub mod server;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +67,15 @@ pub struct RuleFile {
     pub text: String,
 }
 
+/// What is answered, with the version of the protocol that the agent speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// [`VERSION`] of the agent.
+    pub version: u32,
+    /// The answer.
+    pub response: Response,
+}
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,6 +86,8 @@ pub enum Response {
     Listing(Listing),
     /// Nothing has changed.
     Refused(Refused),
+    /// Too many others ask at this moment; nothing has changed. Asking again may help.
+    Busy,
 }
 
 /// A change that is in force.
@@ -83,8 +114,15 @@ pub struct Refused {
     pub reason: String,
     /// Diagnostics as `check` prints them, without colours.
     pub diagnostics: Vec<String>,
-    /// Number of the generation that stays in force.
+    /// Number of the generation that stays in force; 0 if the request did not get so far.
     pub generation: u64,
+}
+
+impl Refused {
+    /// A refusal of what did not get as far as the rules.
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..Self::default() }
+    }
 }
 
 /// What is in force.
@@ -142,6 +180,30 @@ pub struct InertRule {
     pub name: String,
     /// What it lacks, in words.
     pub lacks: String,
+}
+
+/// What came over the control socket and was not carried out, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests that reached the handler.
+    pub handled: u64,
+    /// Peers that are neither our user nor root.
+    pub refused_peers: u64,
+    /// Requests that are malformed, too long, or of another version.
+    pub refused_requests: u64,
+    /// Peers that left, or used up their time, before their request was whole or their answer was read.
+    pub dropped: u64,
+    /// Peers that were told to come back because too many others were there.
+    pub busy: u64,
+    /// Failures of ours: connections that could not be accepted or served.
+    pub failures: u64,
+}
+
+impl Counts {
+    /// Whether there is anything to report.
+    pub fn is_quiet(&self) -> bool {
+        *self == Self { handled: self.handled, ..Self::default() }
+    }
 }
 
 /// Carries out requests. Called from several threads; one request at a time changes anything.

@@ -1,0 +1,4 @@
+//! What is asked of the operating system and differs between systems, behind safe functions.
+
+#[cfg(unix)]
+pub mod unix;
