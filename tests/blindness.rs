@@ -28,7 +28,7 @@ fn judge(condition: &str, event: &str) -> (usize, u64) {
         });
     }
     assert_eq!(worker.counts().events, 1);
-    (alerts, worker.counts().not_evaluable.values().sum())
+    (alerts, worker.counts().not_evaluable().values().sum())
 }
 
 fn command(line: &str) -> String {

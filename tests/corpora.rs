@@ -45,7 +45,7 @@ fn replay(paths: &[PathBuf]) -> Outcome {
         }
     }
     outcome.events = worker.counts().events;
-    outcome.not_evaluable = worker.counts().not_evaluable.values().sum();
+    outcome.not_evaluable = worker.counts().not_evaluable().values().sum();
     outcome
 }
 

@@ -170,7 +170,6 @@ fn help_and_usage() {
 fn what_comes_later_says_so() {
     let bench = Bench::new(&[("e.jsonl", ""), ("r.trap", RULE), ("s.yml", "title: x"), ("o.o", "")]);
     bench.run(&["verify", "some.o", "--format", "json"]).exits(2).prints_nothing().says("later version");
-    bench.run(&["run"]).exits(2).prints_nothing().says("later version");
     for options in [
         &["--engine", "jit"][..],
         &["--threads", "2"],

@@ -13,6 +13,26 @@ pub const ECS_VERSION: &str = "8.17.0";
 /// The most characters kept of a value that stands in a message or as evidence; the event has all of it.
 pub const SHOWN_CHARS_MAX: usize = 1024;
 
+/// How far a rule is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// It is part of the binary, or replayed: in force.
+    #[default]
+    Active,
+    /// Nobody signed it: it runs because the operator asked for that, and its alerts say so.
+    Dev,
+}
+
+impl Stage {
+    /// As a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Dev => "dev",
+        }
+    }
+}
+
 /// What an alert says of its rule: the same for all alerts of one program.
 #[derive(Clone, Debug)]
 pub struct RuleInfo {
@@ -36,6 +56,8 @@ pub struct RuleInfo {
     pub references: Vec<String>,
     /// SHA-256 of the text of the rule.
     pub digest: [u8; 32],
+    /// How far it is trusted.
+    pub stage: Stage,
 }
 
 /// One test of the rule that held.
@@ -73,6 +95,8 @@ pub struct Alert {
     pub time_ns: i64,
     /// The rule's message about this event.
     pub message: String,
+    /// Number of the generation of rules that judged the event.
+    pub generation: u64,
     /// Why the rule matched.
     pub evidence: Vec<Evidence>,
     /// Where the event came from.
@@ -166,7 +190,8 @@ impl Alert {
             json!({
                 "title": self.rule.title,
                 "severity": severity_name(self.rule.severity),
-                "stage": "active",
+                "stage": self.rule.stage.name(),
+                "generation": self.generation,
                 "digests": {
                     "program": hex(&self.program_digest),
                     "catalogue": hex(&self.catalogue_digest),
@@ -200,7 +225,14 @@ impl RuleInfo {
             attack: meta.attack.clone(),
             references: meta.references.clone(),
             digest: rule.digest,
+            stage: Stage::Active,
         }
+    }
+
+    /// The same, trusted so far.
+    #[must_use]
+    pub fn at(self, stage: Stage) -> Self {
+        Self { stage, ..self }
     }
 
     fn to_ecs(&self) -> Value {
@@ -328,12 +360,14 @@ pub(crate) mod tests {
                 attack: vec!["T1059.004".into(), "TA0002".into(), "T1105".into()],
                 references: vec!["https://example.org/".into()],
                 digest: [3; 32],
+                stage: Stage::Active,
             }),
             id: "00ff".into(),
             program_digest: [1; 32],
             catalogue_digest: [2; 32],
             time_ns: 1_700_000_000_123_000_000,
             message: "root ran bash".into(),
+            generation: 1,
             evidence: vec![Evidence {
                 test: "process.name == \"bash\"".into(),
                 field: "process.name".into(),

@@ -11,8 +11,11 @@
 
 pub mod alert;
 pub mod control;
+pub mod library;
+pub mod live;
 pub mod load;
 pub mod message;
+pub mod queue;
 pub mod summary;
 pub mod supply;
 pub mod synthetic;

@@ -67,6 +67,16 @@ pub enum Lacking {
     Os(Vec<String>),
 }
 
+impl std::fmt::Display for Lacking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Classes(names) => write!(f, "no {} events", names.join(", ")),
+            Self::Fields(names) => write!(f, "no {}", names.join(", ")),
+            Self::Os(names) => write!(f, "for {}", names.join(", ")),
+        }
+    }
+}
+
 /// A rule, or a file of rules, that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedRule {
@@ -102,6 +112,13 @@ pub struct Seconds {
     pub load: f64,
     /// From the first raw event to the last verdict.
     pub run: f64,
+}
+
+impl Seconds {
+    /// These times.
+    pub fn new(load: Duration, run: Duration) -> Self {
+        Self { load: load.as_secs_f64(), run: run.as_secs_f64() }
+    }
 }
 
 /// How many rules.

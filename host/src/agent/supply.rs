@@ -1,69 +1,144 @@
 //! Which rules the sources at hand can serve: promise 1.
 //!
-//! A source has a *supply profile*: the classes it reports and the fields it fills in each. A rule that cannot match
-//! on what a profile supplies is *inert* there; one that reads something the profile lacks and can match without it
-//! is *partly supplied*. The answer comes from the rule's condition, by running it over sets of truth values: a test
-//! on a supplied field can be anything, a test on an unsupplied one is what the rule says of absent fields.
+//! A source has a *supply profile*: the classes it reports and the fields it fills in each, as data beside the
+//! taxonomies. Some profiles, and the systems that their events come from, are a [`SourceSupply`]. A rule that cannot
+//! match on what they supply is *inert* ([`Lacking`]); one that reads something they lack and can match without it is
+//! *partly supplied* ([`Served`]). The answer comes from the rule's condition, by running it over sets of truth
+//! values: a test on a supplied field can be anything, a test on an unsupplied one is what the rule says of absent
+//! fields.
+//!
+//! It is one definition for recorded and live events: `replay` asks it of the profiles that it has seen, `run` asks it
+//! before a rule is linked and passes on to the linker, as the engine's [`Supply`], what the rule can do without.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use trapline_engine::Supply;
+use trapline_programs::catalogue::taxonomy;
 use trapline_programs::hir::{Absent, Expr, Leaf, LeafKind, Operand, Quantifier, Rule};
-use trapline_vm::record::{Catalogue, ClassId};
+use trapline_vm::record::{Catalogue, ClassId, FamilyId, Os, OsSet};
 
-/// What a profile can do for a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Supply {
-    /// Everything the rule reads.
-    Full,
-    /// The rule can match, and these fields that it reads are never there.
-    Part(Vec<String>),
-    /// The rule cannot match.
-    Inert(Lack),
+use super::summary::Lacking;
+
+/// The systems that rules can be for, by name.
+const SYSTEMS: [(Os, &str); 3] = [(Os::Linux, "linux"), (Os::Windows, "windows"), (Os::MacOs, "macos")];
+
+/// What sources of some profiles supply, on hosts with some operating systems.
+#[derive(Clone, Debug)]
+pub struct SourceSupply {
+    catalogue: Arc<Catalogue>,
+    profiles: Vec<String>,
+    /// None: a host that does not say.
+    systems: Vec<Option<Os>>,
 }
 
-/// Why a rule cannot match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lack {
-    /// The profile has none of the rule's classes.
-    Classes(Vec<String>),
-    /// The rule cannot be true without these fields.
-    Fields(Vec<String>),
+/// A rule that can match on what is supplied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Fields that it reads and that are never there, by name.
+    pub never: Vec<String>,
+    /// Fields that it reads, can match without, and that some class of events lacks: those of `never`, and those that
+    /// only another class has.
+    pub may_lack: Vec<String>,
 }
 
-/// What sources of one profile supply.
-pub trait Profile {
+impl SourceSupply {
+    /// Sources of these profiles; a profile that is not known supplies nothing.
+    pub fn new(
+        catalogue: &Arc<Catalogue>,
+        profiles: impl IntoIterator<Item = impl Into<String>>,
+        systems: impl IntoIterator<Item = Option<Os>>,
+    ) -> Self {
+        let profiles = profiles.into_iter().map(Into::into).collect();
+        Self { catalogue: catalogue.clone(), profiles, systems: systems.into_iter().collect() }
+    }
+
+    /// A live source on this host.
+    pub fn live(catalogue: &Arc<Catalogue>, profile: &str) -> Self {
+        let system = match std::env::consts::OS {
+            "linux" | "android" => Some(Os::Linux),
+            "windows" => Some(Os::Windows),
+            "macos" => Some(Os::MacOs),
+            _ => None,
+        };
+        Self::new(catalogue, [profile], [system])
+    }
+
+    /// The profiles.
+    pub fn profiles(&self) -> &[String] {
+        &self.profiles
+    }
+
     /// Whether events of this class occur.
-    fn class(&self, class: ClassId) -> bool;
-    /// Whether events of this class can have this field.
-    fn field(&self, class: ClassId, field: &str) -> bool;
+    pub fn class(&self, class: ClassId) -> bool {
+        self.profiles.iter().any(|profile| taxonomy::classes(profile).contains(&class))
+    }
+
+    /// What they can do for a rule: what it does without, or why it cannot match.
+    pub fn serve(&self, rule: &Rule) -> Result<Served, Lacking> {
+        let wanted = rule.meta.os;
+        if !self.systems.iter().any(|system| wanted.admits(*system)) {
+            return Err(Lacking::Os(system_names(wanted)));
+        }
+        let catalogue = &*self.catalogue;
+        let classes: Vec<ClassId> = rule.classes.iter().copied().filter(|class| self.class(*class)).collect();
+        if classes.is_empty() {
+            let names = rule.classes.iter().map(|class| catalogue.class(*class).name.clone()).collect();
+            return Err(Lacking::Classes(names));
+        }
+        let mut fields = BTreeSet::new();
+        read_by(&rule.condition, &mut fields);
+        let missing = |class: &ClassId| -> BTreeSet<&str> {
+            fields.iter().filter(|field| !self.supplies(*class, field)).copied().collect()
+        };
+        let per_class: Vec<BTreeSet<&str>> = classes.iter().map(missing).collect();
+        let can_match =
+            |missing: &BTreeSet<&str>| values(&rule.condition, &|field| !missing.contains(field)) & TRUE != 0;
+        if !per_class.iter().any(can_match) {
+            // Name the fields that are each needed; if it is only several together, name them all.
+            let all: BTreeSet<&str> = per_class.iter().flatten().copied().collect();
+            let needed: Vec<&str> = all.iter().copied().filter(|field| !can_match(&BTreeSet::from([*field]))).collect();
+            let named = if needed.is_empty() { all.into_iter().collect() } else { needed };
+            return Err(Lacking::Fields(named.into_iter().map(str::to_owned).collect()));
+        }
+        let mut excepted = BTreeSet::new();
+        rule.exceptions.iter().for_each(|exception| read_by(&exception.condition, &mut excepted));
+        let lacked = |class: &ClassId| {
+            let all = fields.iter().chain(&excepted);
+            all.filter(|field| !self.supplies(*class, field)).copied().collect::<BTreeSet<&str>>()
+        };
+        // A field that one of the classes has is supplied where it can be.
+        let lacked: Vec<BTreeSet<&str>> = classes.iter().map(lacked).collect();
+        let may_lack: BTreeSet<&str> = lacked.iter().flatten().copied().collect();
+        let never = may_lack.iter().filter(|field| lacked.iter().all(|lacked| lacked.contains(*field)));
+        let never = never.map(|field| (*field).to_owned()).collect();
+        Ok(Served { never, may_lack: may_lack.into_iter().map(str::to_owned).collect() })
+    }
 }
 
-/// What a profile can do for a rule.
-pub fn supply(catalogue: &Catalogue, rule: &Rule, profile: &dyn Profile) -> Supply {
-    let classes: Vec<ClassId> = rule.classes.iter().copied().filter(|class| profile.class(*class)).collect();
-    if classes.is_empty() {
-        let names = rule.classes.iter().map(|class| catalogue.class(*class).name.clone()).collect();
-        return Supply::Inert(Lack::Classes(names));
+impl Supply for SourceSupply {
+    fn field_count(&self, family: FamilyId) -> u16 {
+        // Profiles are made for the catalogue that they lie beside: records have room for all its fields.
+        u16::try_from(self.catalogue.family(family).fields.len()).unwrap_or(u16::MAX)
     }
-    let mut fields = BTreeSet::new();
-    read_by(&rule.condition, &mut fields);
-    let missing = |class: ClassId| fields.iter().filter(|field| !profile.field(class, field)).copied().collect();
-    let per_class: Vec<BTreeSet<&str>> = classes.into_iter().map(missing).collect();
-    let can_match = |missing: &BTreeSet<&str>| values(&rule.condition, &|field| !missing.contains(field)) & TRUE != 0;
-    if !per_class.iter().any(can_match) {
-        // Name the fields that are each needed; if it is only several together, name them all.
-        let all: BTreeSet<&str> = per_class.iter().flatten().copied().collect();
-        let needed: Vec<&str> = all.iter().copied().filter(|field| !can_match(&BTreeSet::from([*field]))).collect();
-        let named = if needed.is_empty() { all.into_iter().collect() } else { needed };
-        return Supply::Inert(Lack::Fields(named.into_iter().map(str::to_owned).collect()));
+
+    fn supplies(&self, class: ClassId, field: &str) -> bool {
+        let id = self.catalogue.field_id(field);
+        self.profiles.iter().any(|profile| match id {
+            Some(id) => taxonomy::supplies(profile, class, id),
+            None => taxonomy::supplies_open(profile, field),
+        })
     }
-    // A field that one of the classes has is supplied where it can be.
-    let mut lacking = per_class.into_iter().reduce(|a, b| a.intersection(&b).copied().collect()).unwrap_or_default();
-    let mut excepted = BTreeSet::new();
-    rule.exceptions.iter().for_each(|exception| read_by(&exception.condition, &mut excepted));
-    let classes: Vec<ClassId> = rule.classes.iter().copied().filter(|class| profile.class(*class)).collect();
-    lacking.extend(excepted.into_iter().filter(|field| !classes.iter().any(|class| profile.field(*class, field))));
-    if lacking.is_empty() { Supply::Full } else { Supply::Part(lacking.into_iter().map(str::to_owned).collect()) }
+}
+
+/// The names of these systems.
+fn system_names(systems: OsSet) -> Vec<String> {
+    SYSTEMS.iter().filter(|(os, _)| systems.contains(*os)).map(|(_, name)| (*name).to_owned()).collect()
+}
+
+/// The system with this number in records.
+pub fn system(number: u8) -> Option<Os> {
+    SYSTEMS.iter().map(|(os, _)| *os).find(|os| *os as u8 == number)
 }
 
 /// A set of truth values.

@@ -12,22 +12,22 @@
 //! What cannot be decoded, and what a trap was, comes out as [`Output`] too: nothing is dropped in silence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use serde_json::Value;
 use trapline_engine::{Event as Judged, Instance, Outcome, ProgramIndex};
-use trapline_programs::catalogue::taxonomy;
 use trapline_vm::memory::NoRoom;
 use trapline_vm::program::Verdict;
-use trapline_vm::record::{Catalogue, ClassId, Os, RecordWriter};
+use trapline_vm::record::{Catalogue, RecordWriter};
 use trapline_vm::trap::TrapReport;
 
 use super::alert::{Alert, Evidence, Origin, alert_id, value_at, value_shown};
-use super::load::{LoadedRule, Ruleset};
+use super::load::Ruleset;
 use super::message;
-use super::summary::{InertRule, Lacking, Latencies};
-use super::supply::{Lack, Profile, Supply, supply};
+use super::summary::{InertRule, Latencies};
+use super::supply::{SourceSupply, system};
+use crate::source::sensor::Gap;
 use crate::source::{Counts as Decoded, Decoder, Event, FieldError, RawEvent, SourceError};
 
 /// Values that did not fit their fields, of which examples are kept.
@@ -39,7 +39,25 @@ pub enum Item {
     /// Bytes to judge.
     Raw(RawEvent),
     /// From here on these rules hold.
-    Swap(Arc<Ruleset>),
+    Swap {
+        /// The rules.
+        ruleset: Arc<Ruleset>,
+        /// Who wants to know the sequence number of the first raw event that they judge.
+        reply: Option<mpsc::Sender<u64>>,
+    },
+    /// Here events are missing.
+    Gap(Gap),
+}
+
+/// What came of one rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleCounts {
+    /// Alerts.
+    pub alerts: u64,
+    /// Program runs that could not tell.
+    pub not_evaluable: u64,
+    /// Program runs that were stopped.
+    pub traps: u64,
 }
 
 /// What a worker has to say.
@@ -62,14 +80,32 @@ pub struct Counts {
     pub events: u64,
     /// Fuel used.
     pub fuel: u64,
-    /// Runs that could not tell, by rule id.
-    pub not_evaluable: BTreeMap<String, u64>,
+    /// Events that happened and never arrived.
+    pub lost: u64,
+    /// Whether `lost` is their number, or more than there can have been.
+    pub lost_at_most: bool,
+    /// The same by what happened.
+    pub lost_by_reason: BTreeMap<&'static str, u64>,
+    /// Of each rule of which there is something to tell, by rule id.
+    pub rules: BTreeMap<String, RuleCounts>,
     /// Values that did not fit the type of their field and were left out.
     pub field_errors: u64,
     /// The first of those.
     pub field_error_examples: Vec<FieldError>,
     /// From raw bytes to verdicts, per event.
     pub latencies: Latencies,
+}
+
+impl Counts {
+    /// Runs that could not tell, by rule id.
+    pub fn not_evaluable(&self) -> BTreeMap<String, u64> {
+        let rules = self.rules.iter().filter(|(_, counts)| counts.not_evaluable > 0);
+        rules.map(|(id, counts)| (id.clone(), counts.not_evaluable)).collect()
+    }
+
+    fn rule(&mut self, id: &str) -> &mut RuleCounts {
+        self.rules.entry(id.to_owned()).or_default()
+    }
 }
 
 /// Decodes, judges and reports. One a thread.
@@ -80,6 +116,8 @@ pub struct Worker {
     instance: Instance,
     decoder: Decoder,
     counts: Counts,
+    /// What follows the last raw event.
+    next_sequence: u64,
     /// Profiles that events were seen of, and the systems they came from.
     seen: BTreeMap<&'static str, BTreeSet<Option<u8>>>,
 }
@@ -94,6 +132,7 @@ impl Worker {
             catalogue,
             ruleset,
             counts: Counts::default(),
+            next_sequence: 0,
             seen: BTreeMap::new(),
         })
     }
@@ -101,12 +140,31 @@ impl Worker {
     /// Takes the next item of the stream.
     pub fn take(&mut self, item: Item, on: &mut dyn FnMut(Output)) {
         match item {
-            Item::Raw(raw) => self.judge(&raw, on),
-            Item::Swap(ruleset) => {
+            Item::Raw(raw) => {
+                self.next_sequence = raw.sequence.saturating_add(1);
+                self.judge(&raw, on);
+            }
+            Item::Swap { ruleset, reply } => {
                 self.instance.swap(ruleset.generation.clone());
                 self.ruleset = ruleset;
+                if let Some(reply) = reply {
+                    // Who asked may have stopped waiting.
+                    reply.send(self.next_sequence).ok();
+                }
+            }
+            Item::Gap(gap) => {
+                let counts = &mut self.counts;
+                counts.lost = counts.lost.saturating_add(gap.count);
+                counts.lost_at_most |= !gap.exact;
+                let of_reason = counts.lost_by_reason.entry(gap.reason).or_default();
+                *of_reason = of_reason.saturating_add(gap.count);
             }
         }
+    }
+
+    /// The rules in force.
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.ruleset
     }
 
     /// What was done so far.
@@ -115,7 +173,7 @@ impl Worker {
     }
 
     fn judge(&mut self, raw: &RawEvent, on: &mut dyn FnMut(Output)) {
-        let Self { ruleset, catalogue, instance, decoder, counts, seen } = self;
+        let Self { ruleset, catalogue, instance, decoder, counts, seen, .. } = self;
         let mut begin = Instant::now();
         decoder.decode(raw, &mut |event| {
             let event = match event {
@@ -145,14 +203,22 @@ impl Worker {
     /// something which is never there.
     pub fn supply(&self) -> SupplyReport {
         let mut report = SupplyReport::default();
+        let seen: Vec<(&str, SourceSupply)> = self
+            .seen
+            .iter()
+            .map(|(profile, systems)| {
+                let systems = systems.iter().map(|number| number.and_then(system));
+                (*profile, SourceSupply::new(&self.catalogue, [*profile], systems))
+            })
+            .collect();
         for rule in &self.ruleset.rules {
             let mut lacks = BTreeMap::new();
             let mut part = BTreeSet::new();
-            for (profile, systems) in &self.seen {
-                match self.supply_of(rule, profile, systems) {
-                    Ok(fields) => part.extend(fields),
-                    Err(lack) => {
-                        lacks.insert((*profile).to_owned(), lack);
+            for (profile, supply) in &seen {
+                match supply.serve(&rule.rule) {
+                    Ok(served) => part.extend(served.never),
+                    Err(lacking) => {
+                        lacks.insert((*profile).to_owned(), lacking);
                     }
                 }
             }
@@ -164,28 +230,6 @@ impl Worker {
         }
         report
     }
-
-    /// The fields that a profile lacks for a rule which can match without, or why it cannot match.
-    fn supply_of(
-        &self,
-        rule: &LoadedRule,
-        profile: &str,
-        systems: &BTreeSet<Option<u8>>,
-    ) -> Result<Vec<String>, Lacking> {
-        let wanted = rule.rule.meta.os;
-        let named = [(Os::Linux, "linux"), (Os::Windows, "windows"), (Os::MacOs, "macos")];
-        let system = |number: Option<u8>| named.iter().map(|(os, _)| *os).find(|os| Some(*os as u8) == number);
-        if !systems.iter().any(|number| wanted.admits(system(*number))) {
-            let names = named.iter().filter(|(os, _)| wanted.contains(*os));
-            return Err(Lacking::Os(names.map(|(_, name)| (*name).to_owned()).collect()));
-        }
-        match supply(&self.catalogue, &rule.rule, &OfTaxonomy(&self.catalogue, profile)) {
-            Supply::Full => Ok(Vec::new()),
-            Supply::Part(fields) => Ok(fields),
-            Supply::Inert(Lack::Classes(names)) => Err(Lacking::Classes(names)),
-            Supply::Inert(Lack::Fields(names)) => Err(Lacking::Fields(names)),
-        }
-    }
 }
 
 /// What the sources of a run can do for its rules.
@@ -195,22 +239,6 @@ pub struct SupplyReport {
     pub inert: Vec<InertRule>,
     /// Names of rules that can match, with the fields they read which some source never has.
     pub part: Vec<(String, Vec<String>)>,
-}
-
-/// A profile as the taxonomies have it.
-struct OfTaxonomy<'a>(&'a Catalogue, &'a str);
-
-impl Profile for OfTaxonomy<'_> {
-    fn class(&self, class: ClassId) -> bool {
-        taxonomy::classes(self.1).contains(&class)
-    }
-
-    fn field(&self, class: ClassId, field: &str) -> bool {
-        match self.0.field_id(field) {
-            Some(id) => taxonomy::supplies(self.1, class, id),
-            None => taxonomy::supplies_open(self.1, field),
-        }
-    }
 }
 
 /// Writes the record of an event and runs the programs over it.
@@ -246,10 +274,13 @@ fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mu
             Outcome::Verdict(Verdict::Match) => matched.push((program.rule, run.program)),
             Outcome::Verdict(Verdict::NotEvaluable) => {
                 if let Some(rule) = ruleset.rules.get(program.rule) {
-                    *counts.not_evaluable.entry(rule.info.id.clone()).or_default() += 1;
+                    counts.rule(&rule.info.id).not_evaluable += 1;
                 }
             }
             Outcome::Trap(trapped) => {
+                if let Some(rule) = ruleset.rules.get(program.rule) {
+                    counts.rule(&rule.info.id).traps += 1;
+                }
                 if let Some(report) = judged.generation().trap_report(run.program, trapped) {
                     on(Output::Trap(Box::new(report)));
                 }
@@ -267,6 +298,7 @@ fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mu
     for (number, index) in matched {
         let (Some(rule), Some(program)) = (rule_of(&number), ruleset.programs.get(index.0 as usize)) else { continue };
         let digest = program.ready.rule().digest;
+        counts.rule(&rule.info.id).alerts += 1;
         on(Output::Alert(Box::new(Alert {
             rule: rule.info.clone(),
             id: alert_id(&digest, &event.position.file, event.sequence),
@@ -277,6 +309,7 @@ fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mu
                 Some(template) => message::render(template, &ecs),
                 None => rule.info.title.clone(),
             },
+            generation: ruleset.number,
             evidence: evidence(judged, index, &rule.certain, &ecs),
             origin: Origin { file: event.position.file.clone(), record: event.position.record },
             event: ecs.clone(),
@@ -347,7 +380,12 @@ mod tests {
     fn rules_are_swapped_between_events_in_stream_order() {
         let mut worker = Worker::new(rules(&["first"])).unwrap();
         let mut alerts = Vec::new();
-        let stream = [raw(0, EVENT), Item::Swap(rules(&["second", "third"])), raw(1, EVENT), raw(2, EVENT)];
+        let stream = [
+            raw(0, EVENT),
+            Item::Swap { ruleset: rules(&["second", "third"]), reply: None },
+            raw(1, EVENT),
+            raw(2, EVENT),
+        ];
         for item in stream {
             worker.take(item, &mut |output| match output {
                 Output::Alert(alert) => alerts.push(format!("{} {}", alert.origin.record, alert.rule.name)),

@@ -12,7 +12,7 @@ const ERROR: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(Ansi
 const WARNING: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// Standard error, with a progress bar on it if it is a terminal and one was asked for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Console {
     bar: Option<ProgressBar>,
 }
@@ -41,6 +41,26 @@ impl Console {
         Self { bar: Some(bar) }
     }
 
+    /// With a line that says what is going on, if standard error is a terminal.
+    pub fn with_status() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::new();
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self { bar: Some(bar) }
+    }
+
+    /// Says what is going on, if somebody looks.
+    pub fn status(&self, message: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message());
+        }
+    }
+
     /// Shows how far the command is.
     pub fn progress(&self, bytes: u64, message: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
@@ -56,18 +76,23 @@ impl Console {
         }
     }
 
-    /// Runs something that writes on the terminal while the progress bar is out of its way.
+    /// Runs something that writes on standard output while the progress bar is out of its way.
     pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+            // The bar is held meanwhile: not for a reader at the end of a pipe, who may keep us waiting.
+            Some(bar) if std::io::stdout().is_terminal() => bar.suspend(write),
+            _ => write(),
         }
     }
 
     /// Prints a line that may contain colours; text from elsewhere in it must have been escaped. That standard error
     /// is closed is no reason to fail.
     pub fn line(&self, text: &str) {
-        self.aside(|| drop(writeln!(anstream::stderr().lock(), "{text}")));
+        let print = || drop(writeln!(anstream::stderr().lock(), "{text}"));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 
     /// Prints text from elsewhere after `error:`, line by line escaped.

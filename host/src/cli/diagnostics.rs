@@ -4,13 +4,23 @@ use trapline_programs::diagnostic::{Diagnostic, render};
 
 use super::Console;
 use super::console::escape_lines;
-use crate::agent::load::Loaded;
+use crate::agent::library::Opening;
+use crate::agent::load::{Loaded, Refusal};
 use crate::sink::terminal::is_unsafe;
 
 /// Prints all diagnostics and refusals on standard error.
 pub(super) fn print(console: &Console, loaded: &Loaded) {
-    print_all(console, &loaded.diagnostics);
-    for refusal in &loaded.refusals {
+    print_both(console, &loaded.diagnostics, &loaded.refusals);
+}
+
+/// Prints all that was said of the first rules of an agent.
+pub(super) fn print_opened(console: &Console, opened: &Opening) {
+    print_both(console, &opened.diagnostics, &opened.refusals);
+}
+
+fn print_both(console: &Console, diagnostics: &[Diagnostic], refusals: &[Refusal]) {
+    print_all(console, diagnostics);
+    for refusal in refusals {
         match &refusal.rejection {
             Some(rejection) => console.line(&escape_lines(&rejection.to_string())),
             None => console.error(&format!("{}:{}: {}: {}", refusal.file, refusal.line, refusal.rule, refusal.reason)),

@@ -13,23 +13,8 @@ pub(super) struct Verify {
     _rest: Vec<OsString>,
 }
 
-/// Watch this host (comes later).
-#[derive(Args, Debug)]
-pub(super) struct Run {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _rest: Vec<OsString>,
-}
-
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         anyhow::bail!("`trapline verify` comes with object files, in a later version; `trapline check` proves rules")
-    }
-}
-
-impl Run {
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        anyhow::bail!(
-            "`trapline run` comes with live sensors, in a later version; `trapline replay` runs recorded events"
-        )
     }
 }

@@ -17,9 +17,13 @@ mod explain;
 mod fields;
 mod later;
 mod man;
+mod opening;
 mod replay;
 mod rules;
+mod run;
+mod signals;
 mod summary;
+mod telling;
 mod test;
 
 use std::io;
@@ -57,6 +61,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Run(run::Run),
     Replay(replay::Replay),
     Check(check::Check),
     Test(test::Test),
@@ -66,8 +71,6 @@ enum Command {
     Debug(debug::Debug),
     #[command(hide = true)]
     Verify(later::Verify),
-    #[command(hide = true)]
-    Run(later::Run),
     Completions(completions::Completions),
     Man(man::Man),
 }

@@ -1,8 +1,8 @@
 //! `trapline replay`: recorded events through rules, alerts out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +12,15 @@ use clap::{Args, ValueEnum};
 use trapline_programs::catalogue::catalogue;
 use trapline_programs::hir::Severity;
 
-use super::rules::{RuleFiles, STOCK};
-use super::summary::RuleLine;
-use super::{Console, Internal, Outcome, OutputError, diagnostics, summary};
-use crate::agent::load::{Loaded, Ruleset, load};
-use crate::agent::summary::{RefusedRule, RuleCounts, Seconds, Summary};
-use crate::agent::worker::{Item, Output, SupplyReport, Worker};
-use crate::sink::Sink;
-use crate::sink::json::{self, JsonSink};
-use crate::sink::terminal::escape;
-use crate::sink::text::TextSink;
+use super::rules::{RuleFiles, STOCK, refused_outcome};
+use super::summary::{Refusals, RuleLine};
+use super::telling::{AlertFormat, Telling};
+use super::{Console, Outcome, OutputError, diagnostics, summary};
+use crate::agent::live::Outlet as _;
+use crate::agent::load::{Ruleset, load};
+use crate::agent::summary::{RefusedRule, Seconds, Summary};
+use crate::agent::worker::{Item, SupplyReport, Worker};
+use crate::sink::json;
 use crate::source::{EXTENSIONS, ErrorKind, Inputs, Source as _, SourceError, SourceId};
 
 /// Run rules over recorded events and print the alerts
@@ -69,13 +68,6 @@ const AFTER_HELP: &str = "\
 Alerts go to standard output, in the order of the input and then of rule ids; all else goes to standard error.
 `--format jsonl` prints nested ECS with event.kind \"alert\", rule.*, threat.* and trapline.*.";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum AlertFormat {
-    Text,
-    Json,
-    Jsonl,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Engine {
     /// The best there is
@@ -115,11 +107,6 @@ impl From<Level> for Severity {
     }
 }
 
-/// Lines about bad input that are printed; the rest is counted.
-const INPUT_ERRORS_SHOWN: u64 = 20;
-/// Traps that are printed; the rest is counted.
-const TRAPS_SHOWN: u64 = 20;
-
 impl Replay {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         self.refuse_what_comes_later()?;
@@ -132,7 +119,8 @@ impl Replay {
         if let Some(note) = files.skipped_note() {
             console.warning(&note);
         }
-        if let Some(outcome) = self.refused(&console, &files, &loaded) {
+        let any = !loaded.ruleset.rules.is_empty();
+        if let Some(outcome) = refused_outcome(&console, self.strict, any, &loaded.refused, &files) {
             return Ok(outcome);
         }
         let mut inputs = Inputs::open(SourceId(0), &self.input)?;
@@ -155,13 +143,8 @@ impl Replay {
         let ruleset = Arc::new(loaded.ruleset);
         let mut run = Run {
             worker: Worker::new(ruleset.clone())?,
-            sink: self.format.sink(),
+            telling: Telling::new(self.format, console.clone()),
             console,
-            alerts: BTreeMap::new(),
-            worst: None,
-            refused: 0,
-            traps: 0,
-            broken: 0,
             unreadable: BTreeSet::new(),
         };
         let start = Instant::now();
@@ -172,24 +155,22 @@ impl Replay {
             }
             run.show_progress(&inputs);
         }
-        run.sink.finish().map_err(OutputError)?;
+        run.telling.finish().map_err(OutputError)?;
         let supply = run.worker.supply();
         let summary = run.summary(&ruleset, &supply, loaded.refused, load_time, start.elapsed());
         run.console.finish();
-        let lines = ruleset.rules.iter().map(|rule| (rule.info.id.clone(), RuleLine::of(rule))).collect();
+        let lines = ruleset.rules.iter().map(|rule| (rule.info.id.clone(), RuleLine::of(&rule.info))).collect();
         run.console.line(&summary::render(&summary, &lines, &run.notes(&supply)));
         if let Some((path, mut file)) = summary_file {
             let text = json::to_string(&summary).map_err(OutputError)?;
             file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;
         }
-        if run.broken > 0 {
-            return Err(Internal(format!("{} events could not be judged", run.broken)).into());
-        }
+        run.telling.told().check()?;
         if let Some(path) = self.input.iter().find(|path| run.unreadable.contains(&path.display().to_string())) {
             bail!("{} could not be read", path.display());
         }
         let wanted = self.fail_on.map(Severity::from);
-        let found = wanted.is_some_and(|level| run.worst.is_some_and(|worst| worst >= level));
+        let found = wanted.is_some_and(|level| run.telling.told().worst.is_some_and(|worst| worst >= level));
         Ok(if found { Outcome::Findings } else { Outcome::Done })
     }
 
@@ -208,94 +189,39 @@ impl Replay {
         }
         Ok(())
     }
-
-    /// Whether refused rules are a reason not to run: with --strict, if the file was named itself, or if none is left.
-    fn refused(&self, console: &Console, files: &RuleFiles, loaded: &Loaded) -> Option<Outcome> {
-        let refused = &loaded.refused;
-        if loaded.ruleset.rules.is_empty() {
-            console.error("no rule could be loaded");
-            return Some(Outcome::Refused);
-        }
-        if refused.is_empty() {
-            return None;
-        }
-        let count = if refused.len() == 1 {
-            "1 rule was refused".to_owned()
-        } else {
-            format!("{} rules were refused", refused.len())
-        };
-        if self.strict {
-            console.error(&format!("{count}, and --strict was asked for"));
-            return Some(Outcome::Refused);
-        }
-        if let Some(rule) = refused.iter().find(|rule| files.is_named(&rule.file)) {
-            console.error(&format!("{count}: {} was named itself, so its rules must load", rule.file));
-            return Some(Outcome::Refused);
-        }
-        console.warning(&format!("{count}; the others run"));
-        None
-    }
 }
 
 /// A run in progress.
 struct Run {
     worker: Worker,
-    sink: Box<dyn Sink>,
+    telling: Telling,
     console: Console,
-    alerts: BTreeMap<String, u64>,
-    /// The worst severity alerted so far.
-    worst: Option<Severity>,
-    refused: u64,
-    traps: u64,
-    /// Events that could not be judged.
-    broken: u64,
     /// Files that could not be read, or are of a format that is not supported.
     unreadable: BTreeSet<String>,
 }
 
 impl Run {
     fn take(&mut self, item: Item) -> anyhow::Result<()> {
-        let Self { worker, sink, console, alerts, worst, refused, traps, broken, .. } = self;
-        let mut failed = None;
-        let mut any = false;
-        worker.take(item, &mut |output| match output {
-            Output::Alert(alert) => {
-                any = true;
-                *alerts.entry(alert.rule.id.clone()).or_default() += 1;
-                *worst = (*worst).max(Some(alert.rule.severity));
-                if failed.is_none() {
-                    failed = console.aside(|| sink.alert(&alert)).err();
-                }
-            }
-            Output::Refused(error) => refuse(console, refused, &error),
-            Output::Failed(reason) => {
-                *broken += 1;
-                console.error(&format!("{reason}. This is a bug in Trapline; please report it."));
-            }
-            Output::Trap(report) => {
-                *traps += 1;
-                if *traps <= TRAPS_SHOWN {
-                    let ours =
-                        if report.trap.is_our_bug() { " This is a bug in Trapline; please report it." } else { "" };
-                    console.warning(&format!("{report}{ours}"));
-                }
+        let Self { worker, telling, .. } = self;
+        let (mut any, mut result) = (false, Ok(()));
+        worker.take(item, &mut |output| {
+            any = true;
+            if result.is_ok() {
+                result = telling.output(output);
             }
         });
-        if any && failed.is_none() {
+        if any && result.is_ok() {
             // Who watches sees an alert when it happens, not when a buffer is full.
-            failed = console.aside(|| sink.flush()).err();
+            result = telling.flush();
         }
-        match failed {
-            None => Ok(()),
-            Some(error) => Err(OutputError(error).into()),
-        }
+        result.map_err(|error| OutputError(error).into())
     }
 
     fn refuse(&mut self, error: &SourceError) {
         if matches!(error.kind, ErrorKind::Read { .. } | ErrorKind::Format { .. }) {
             self.unreadable.insert(error.position.file.to_string());
         }
-        refuse(&self.console, &mut self.refused, error);
+        self.telling.refuse(error);
     }
 
     fn show_progress(&self, inputs: &Inputs) {
@@ -304,7 +230,7 @@ impl Run {
             format!(
                 "{} events, {} alerts",
                 summary::grouped(counts.events),
-                summary::grouped(self.alerts.values().sum())
+                summary::grouped(self.telling.told().alerts.values().sum())
             )
         };
         self.console.progress(inputs.progress().bytes_done, message);
@@ -312,33 +238,9 @@ impl Run {
 
     /// What else a person should know of the input.
     fn notes(&self, supply: &SupplyReport) -> Vec<String> {
-        let (counts, decoded) = (self.worker.counts(), self.worker.decoded());
         let mut notes = Vec::new();
-        if !supply.part.is_empty() {
-            let mut rules: Vec<String> =
-                supply.part.iter().take(3).map(|(rule, fields)| format!("{rule} ({})", fields.join(", "))).collect();
-            if supply.part.len() > 3 {
-                rules.push("…".to_owned());
-            }
-            let count = summary::count(supply.part.len() as u64, "rule", "rules");
-            notes.push(format!("{count} can match without a field that some source never has: {}", rules.join(", ")));
-        }
-        if counts.field_errors > 0 {
-            let count = summary::count(counts.field_errors, "value", "values");
-            let examples: Vec<String> = counts
-                .field_error_examples
-                .iter()
-                .map(|error| format!("{} = `{}` is not {}", error.field, error.found, error.expected))
-                .collect();
-            notes.push(format!("{count} left out for not fitting the type of the field: {}", examples.join(", ")));
-        }
-        if decoded.without_time > 0 {
-            notes.push(format!("{} without a time", summary::count(decoded.without_time, "event", "events")));
-        }
-        if decoded.duplicate_keys > 0 {
-            let count = summary::count(decoded.duplicate_keys, "key", "keys");
-            notes.push(format!("{count} twice in one event: the last value holds"));
-        }
+        notes.extend(summary::part_note(&supply.part, "some source never has"));
+        notes.extend(summary::worker_notes(&self.worker));
         notes
     }
 
@@ -350,42 +252,9 @@ impl Run {
         load: Duration,
         run: Duration,
     ) -> Summary {
-        let counts = self.worker.counts();
-        Summary {
-            events: counts.events,
-            refused: self.refused,
-            lost: 0,
-            alerts: self.alerts.values().sum(),
-            alerts_by_rule: self.alerts.clone(),
-            traps: self.traps,
-            not_evaluable: counts.not_evaluable.values().sum(),
-            not_evaluable_by_rule: counts.not_evaluable.clone(),
-            inert: supply.inert.clone(),
-            fuel: counts.fuel,
-            latency_ns: counts.latencies.percentiles(),
-            events_per_second: if run.is_zero() { 0.0 } else { counts.events as f64 / run.as_secs_f64() },
-            seconds: Seconds { load: load.as_secs_f64(), run: run.as_secs_f64() },
-            rules: RuleCounts { loaded: ruleset.rules.len() as u64, refused: refused_rules.len() as u64 },
-            refused_rules,
-        }
-    }
-}
-
-fn refuse(console: &Console, refused: &mut u64, error: &SourceError) {
-    *refused += 1;
-    if *refused <= INPUT_ERRORS_SHOWN {
-        console.line(&escape(&error.to_string()));
-    } else if *refused == INPUT_ERRORS_SHOWN + 1 {
-        console.line("further input that is refused is counted, not shown");
-    }
-}
-
-impl AlertFormat {
-    fn sink(self) -> Box<dyn Sink> {
-        match self {
-            Self::Text => Box::new(TextSink::new(BufWriter::new(anstream::stdout()))),
-            Self::Json => Box::new(JsonSink::array(BufWriter::new(io::stdout()))),
-            Self::Jsonl => Box::new(JsonSink::lines(BufWriter::new(io::stdout()))),
-        }
+        let told = self.telling.told();
+        let refused = Refusals { input: told.refused, rules: refused_rules };
+        let rules = ruleset.rules.len() as u64;
+        summary::of(&self.worker, &told, refused, supply.inert.clone(), rules, Seconds::new(load, run))
     }
 }

@@ -10,7 +10,10 @@ use anyhow::{Context as _, bail};
 use trapline_programs::diagnostic::Source;
 use trapline_programs::{lang, stock};
 
+use super::{Console, Outcome};
+use crate::agent::library::{self, Origin};
 use crate::agent::load::RuleText;
+use crate::agent::summary::RefusedRule;
 
 /// The name that stands for the stock rules.
 pub(super) const STOCK: &str = "stock";
@@ -34,13 +37,13 @@ pub(super) struct RuleFiles {
 pub(super) struct RuleFile {
     /// Its text; its set is `stock`, or the path it was found by.
     text: RuleText,
-    /// Whether it was named itself, so that its errors are errors of the command.
-    named: bool,
+    /// Where it comes from; that it was named itself goes before that it lies in a folder.
+    origin: Origin,
 }
 
 impl RuleFile {
-    fn new(source: Arc<Source>, ruleset: &str, named: bool) -> Self {
-        Self { text: RuleText { source, ruleset: ruleset.to_owned() }, named }
+    fn new(source: Arc<Source>, ruleset: &str, origin: Origin) -> Self {
+        Self { text: RuleText { source, ruleset: ruleset.to_owned() }, origin }
     }
 }
 
@@ -51,7 +54,7 @@ impl RuleFiles {
         let mut found = Self::default();
         for path in paths {
             if path.as_os_str() == STOCK {
-                stock::sources().into_iter().for_each(|source| found.add(RuleFile::new(source, STOCK, false)));
+                stock::sources().into_iter().for_each(|source| found.add(RuleFile::new(source, STOCK, Origin::Stock)));
                 continue;
             }
             let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
@@ -64,7 +67,7 @@ impl RuleFiles {
             match Kind::of(path) {
                 Kind::Trap => {
                     let source = read(path)?;
-                    found.add(RuleFile::new(source, &path.display().to_string(), true));
+                    found.add(RuleFile::new(source, &path.display().to_string(), Origin::Named));
                 }
                 Kind::Later(what) => bail!("{}: {what} come in a later version", path.display()),
                 Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap", path.display()),
@@ -76,7 +79,8 @@ impl RuleFiles {
     /// Adds a file, once: it may be named itself and lie in a folder that is named too.
     fn add(&mut self, file: RuleFile) {
         match self.by_name.get(&file.text.source.name).and_then(|index| self.files.get_mut(*index)) {
-            Some(known) => known.named |= file.named,
+            Some(known) if file.origin == Origin::Named => known.origin = Origin::Named,
+            Some(_) => {}
             None => {
                 self.by_name.insert(file.text.source.name.clone(), self.files.len());
                 self.files.push(file);
@@ -89,9 +93,20 @@ impl RuleFiles {
         self.files.iter().map(|file| file.text.clone()).collect()
     }
 
+    /// The files with where they come from, to be kept in force.
+    pub(super) fn entries(&self) -> Vec<library::File> {
+        self.files.iter().map(|file| library::File::new(file.text.clone(), file.origin.clone())).collect()
+    }
+
+    /// The first file that is not part of the binary.
+    pub(super) fn first_unsigned(&self) -> Option<&str> {
+        let file = self.files.iter().find(|file| file.origin != Origin::Stock)?;
+        Some(&file.text.source.name)
+    }
+
     /// Whether the file of this name was named itself, so that its mistakes are those of the command.
     pub(super) fn is_named(&self, name: &str) -> bool {
-        self.files.iter().any(|file| file.named && file.text.source.name == name)
+        self.files.iter().any(|file| file.origin == Origin::Named && file.text.source.name == name)
     }
 
     /// A sentence on what was passed over, if anything was.
@@ -130,7 +145,7 @@ impl RuleFiles {
                     if !fs::metadata(&path).with_context(|| path.display().to_string())?.is_file() {
                         bail!("{}: not a file", path.display());
                     }
-                    self.add(RuleFile::new(read(&path)?, ruleset, false));
+                    self.add(RuleFile::new(read(&path)?, ruleset, Origin::Folder(ruleset.to_owned())));
                 }
                 Kind::Later(_) => self.skipped.push(path),
                 Kind::Other => continue,
@@ -139,6 +154,38 @@ impl RuleFiles {
         }
         Ok(count)
     }
+}
+
+/// Whether refused rules are a reason not to run: with --strict, if the file was named itself, or if none is left.
+pub(super) fn refused_outcome(
+    console: &Console,
+    strict: bool,
+    any_left: bool,
+    refused: &[RefusedRule],
+    files: &RuleFiles,
+) -> Option<Outcome> {
+    if !any_left {
+        console.error("no rule could be loaded");
+        return Some(Outcome::Refused);
+    }
+    if refused.is_empty() {
+        return None;
+    }
+    let count = if refused.len() == 1 {
+        "1 rule was refused".to_owned()
+    } else {
+        format!("{} rules were refused", refused.len())
+    };
+    if strict {
+        console.error(&format!("{count}, and --strict was asked for"));
+        return Some(Outcome::Refused);
+    }
+    if let Some(rule) = refused.iter().find(|rule| files.is_named(&rule.file)) {
+        console.error(&format!("{count}: {} was named itself, so its rules must load", rule.file));
+        return Some(Outcome::Refused);
+    }
+    console.warning(&format!("{count}; the others run"));
+    None
 }
 
 enum Kind {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use anstyle::{AnsiColor, Style};
 use trapline_programs::hir::Severity;
 
-use crate::agent::load::LoadedRule;
-use crate::agent::summary::{InertRule, Lacking, Summary};
+use super::telling::Told;
+use crate::agent::alert::RuleInfo;
+use crate::agent::summary::{InertRule, Lacking, RefusedRule, RuleCounts, Seconds, Summary};
+use crate::agent::worker::Worker;
 use crate::sink::terminal::escape;
 use crate::sink::text::severity_style;
 
@@ -30,10 +32,84 @@ pub(super) struct RuleLine {
 
 impl RuleLine {
     /// For this rule.
-    pub(super) fn of(rule: &LoadedRule) -> Self {
-        let info = &rule.info;
+    pub(super) fn of(info: &RuleInfo) -> Self {
         Self { name: info.name.clone(), title: info.title.clone(), severity: info.severity }
     }
+}
+
+/// What was refused in a run.
+pub(super) struct Refusals {
+    /// Pieces of input.
+    pub(super) input: u64,
+    /// Rules.
+    pub(super) rules: Vec<RefusedRule>,
+}
+
+/// What a run of a worker came to.
+pub(super) fn of(
+    worker: &Worker,
+    told: &Told,
+    refused: Refusals,
+    inert: Vec<InertRule>,
+    rules: u64,
+    seconds: Seconds,
+) -> Summary {
+    let counts = worker.counts();
+    let not_evaluable_by_rule = counts.not_evaluable();
+    Summary {
+        events: counts.events,
+        refused: refused.input,
+        lost: counts.lost,
+        alerts: told.alerts.values().sum(),
+        alerts_by_rule: told.alerts.clone(),
+        traps: told.traps,
+        not_evaluable: not_evaluable_by_rule.values().sum(),
+        not_evaluable_by_rule,
+        inert,
+        fuel: counts.fuel,
+        latency_ns: counts.latencies.percentiles(),
+        events_per_second: if seconds.run > 0.0 { counts.events as f64 / seconds.run } else { 0.0 },
+        seconds,
+        rules: RuleCounts { loaded: rules, refused: refused.rules.len() as u64 },
+        refused_rules: refused.rules,
+    }
+}
+
+/// A note on rules that are served in part: their names, with the fields they do without.
+pub(super) fn part_note(part: &[(String, Vec<String>)], by: &str) -> Option<String> {
+    if part.is_empty() {
+        return None;
+    }
+    let mut rules: Vec<String> =
+        part.iter().take(3).map(|(rule, fields)| format!("{rule} ({})", fields.join(", "))).collect();
+    if part.len() > 3 {
+        rules.push("…".to_owned());
+    }
+    let count = count(part.len() as u64, "rule", "rules");
+    Some(format!("{count} can match without a field that {by}: {}", rules.join(", ")))
+}
+
+/// Notes on what a worker met.
+pub(super) fn worker_notes(worker: &Worker) -> Vec<String> {
+    let (counts, decoded) = (worker.counts(), worker.decoded());
+    let mut notes = Vec::new();
+    if counts.field_errors > 0 {
+        let count = count(counts.field_errors, "value", "values");
+        let examples: Vec<String> = counts
+            .field_error_examples
+            .iter()
+            .map(|error| format!("{} = `{}` is not {}", error.field, error.found, error.expected))
+            .collect();
+        notes.push(format!("{count} left out for not fitting the type of the field: {}", examples.join(", ")));
+    }
+    if decoded.without_time > 0 {
+        notes.push(format!("{} without a time", count(decoded.without_time, "event", "events")));
+    }
+    if decoded.duplicate_keys > 0 {
+        let count = count(decoded.duplicate_keys, "key", "keys");
+        notes.push(format!("{count} twice in one event: the last value holds"));
+    }
+    notes
 }
 
 /// The summary as text with colours. `rules` has a line for each rule id; `notes` is what else should be known.

@@ -21,7 +21,7 @@ use trapline_programs::hir::Severity;
 
 use super::Sink;
 use super::terminal::{escape, escape_cut};
-use crate::agent::alert::{Alert, rfc3339, severity_name, value_at, value_text};
+use crate::agent::alert::{Alert, Stage, rfc3339, severity_name, value_at, value_text};
 
 /// The most characters of one value on the screen.
 const CHARS_MAX: usize = 400;
@@ -29,6 +29,11 @@ const CHARS_MAX: usize = 400;
 /// its own.
 const TEST_WIDTH: usize = 44;
 
+/// What nobody can overlook: nobody signed the rule.
+pub const UNSIGNED: Style = Style::new()
+    .bold()
+    .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Black)))
+    .bg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 const LABEL: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
@@ -88,7 +93,11 @@ fn render(alert: &Alert) -> String {
     let style = severity_style(rule.severity);
     let severity = severity_name(rule.severity).to_uppercase();
     let mut page = Page {
-        text: format!("{style} {severity} {style:#} {STRONG}{}{STRONG:#}\n", escape_cut(&rule.title, CHARS_MAX)),
+        text: format!(
+            "{style} {severity} {style:#} {}{STRONG}{}{STRONG:#}\n",
+            if rule.stage == Stage::Dev { format!("{UNSIGNED} UNSIGNED RULE {UNSIGNED:#} ") } else { String::new() },
+            escape_cut(&rule.title, CHARS_MAX)
+        ),
     };
     page.line("time", &rfc3339(alert.time_ns).replacen('T', " ", 1));
     let host = first(event, &["host.name", "host.hostname"]);
@@ -222,6 +231,15 @@ mod tests {
 
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_rule_that_nobody_signed_is_marked_where_the_eye_falls() {
+        let mut alert = sample(json!({}));
+        assert!(!plain(&alert).contains("UNSIGNED"));
+        let info = (*alert.rule).clone().at(Stage::Dev);
+        alert.rule = std::sync::Arc::new(info);
+        assert!(plain(&alert).starts_with(" HIGH   UNSIGNED RULE  Shell opens"), "{}", plain(&alert));
     }
 
     #[test]

@@ -1,0 +1,346 @@
+//! `trapline run`: watches this host until it is asked to stop.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use trapline_programs::catalogue::catalogue;
+
+use super::rules::{RuleFiles, STOCK, refused_outcome};
+use super::signals::Signals;
+use super::summary::{Refusals, RuleLine, grouped};
+use super::telling::{self, AlertFormat, Telling, Told};
+use super::{Console, Internal, Outcome, OutputError, diagnostics, opening, summary};
+use crate::agent::alert::Stage;
+use crate::agent::library::{Library, Opening};
+use crate::agent::live::{self, Agent, Notice, Running, WorkerEnd};
+use crate::agent::load::Loader;
+use crate::agent::queue::QueueLimits;
+use crate::agent::summary::{InertRule, RefusedRule, Seconds, Summary};
+use crate::agent::supply::SourceSupply;
+use crate::sink::json;
+use crate::sink::terminal::escape;
+use crate::source::sensor::{Sensor, SensorError};
+
+/// How often the agent looks whether it was asked to stop, and says what is going on.
+const TICK: Duration = Duration::from_millis(100);
+/// Over how many ticks events a second are counted.
+const RATE_TICKS: u32 = 10;
+
+/// Watch this host: run rules over what happens, now
+#[derive(Args, Debug)]
+#[command(after_long_help = AFTER_HELP)]
+pub(super) struct Run {
+    /// Rule files, folders of rules (watched), or `stock` [default: stock]
+    #[arg(long, value_name = "PATH|stock")]
+    rules: Vec<PathBuf>,
+
+    /// Allow rules that nobody signed: all but the stock rules. Their alerts are marked
+    #[arg(long)]
+    dev: bool,
+
+    /// What tells of events
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    source: Choice,
+
+    /// How alerts look: text for people, one JSON array, or one JSON object a line
+    #[arg(long, default_value = "text")]
+    format: AlertFormat,
+
+    /// Write what the run came to as JSON
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
+    /// Where `trapline load`, `unload` and `list` reach this agent; `off` for nowhere [default: the user's own place]
+    #[arg(long, value_name = "PATH|off")]
+    control: Option<PathBuf>,
+
+    /// Write every event as a line of JSON, to be replayed
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    /// Refuse to run if any rule is refused
+    #[arg(long)]
+    strict: bool,
+
+    /// Name every rule that is set aside
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+const AFTER_HELP: &str = "\
+Alerts go to standard output; all else goes to standard error. Ctrl-C or SIGTERM stops: what has happened is judged,
+then the summary is printed. A second one ends the process at once.
+
+Rules that nobody signed need --dev, which allows them for the whole run: those named here and those loaded later.";
+
+/// What tells of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// The best that this host grants
+    Auto,
+    /// The kernel's process connector
+    Connector,
+    /// Watching /proc
+    Proc,
+}
+
+/// How the run ended, beside its findings.
+struct End {
+    worker: Option<Box<WorkerEnd>>,
+    /// The sensor can tell of nothing any more.
+    blind: Option<SensorError>,
+    panicked: bool,
+}
+
+impl Run {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let sensor = self.open_sensor()?;
+        self.watch(sensor, Signals::catch().context("cannot catch signals")?)
+    }
+
+    fn open_sensor(&self) -> anyhow::Result<Box<dyn Sensor>> {
+        bail!("there is no live source for this system yet: {:?}", self.source)
+    }
+
+    /// Watches by this sensor until it fails or a signal comes.
+    fn watch(self, sensor: Box<dyn Sensor>, signals: Signals) -> anyhow::Result<Outcome> {
+        let start = Instant::now();
+        let facts = sensor.facts().clone();
+        let console = Console::new();
+        let paths = if self.rules.is_empty() { vec![PathBuf::from(STOCK)] } else { self.rules.clone() };
+        let paths = paths.iter().map(|path| resolved(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let files = RuleFiles::find(&paths)?;
+        if let Some(file) = files.first_unsigned().filter(|_| !self.dev) {
+            bail!(
+                "{}: nobody signed these rules; --dev allows them, and marks their alerts. `trapline replay` and \
+                 `trapline test` run them on recorded events",
+                escape(file)
+            );
+        }
+        let supply = SourceSupply::live(catalogue(), facts.profile);
+        let loader = Loader::new(catalogue().clone(), Some(supply));
+        let folders: Vec<PathBuf> = paths.iter().filter(|path| path.is_dir()).cloned().collect();
+        let (library, opened) = Library::open(loader, self.dev, files.entries())?;
+        diagnostics::print_opened(&console, &opened);
+        if let Some(note) = files.skipped_note() {
+            console.warning(&note);
+        }
+        if let Some(outcome) = self.refused(&console, &files, &library, &opened) {
+            return Ok(outcome);
+        }
+        // Before the run, so that a path which cannot be written does not cost one.
+        let mut summary_file = create(self.summary.as_deref())?;
+        let record_file = create(self.record.as_deref())?;
+
+        console.line(&opening::render(&facts, library.current(), self.dev, self.verbose));
+        let console = Console::with_status();
+        let mut telling = Telling::new(self.format, console.clone());
+        if let (Some(path), Some(file)) = (&self.record, record_file) {
+            telling.record(path, file);
+        }
+        let told = telling.share();
+        let load_time = start.elapsed();
+        let start = Instant::now();
+        let running = live::start(sensor, library, Box::new(telling), QueueLimits::default())
+            .map_err(|error| Internal(error.to_string()))?;
+        drop(folders);
+        console.line(&opening::row("stop", "Ctrl-C"));
+        let end = attend(&running, &signals, &console);
+
+        let agent = running.agent();
+        let seconds = Seconds::new(load_time, start.elapsed());
+        let summary = end.worker.as_ref().map(|end| sum_up(agent, end, &told, opened.refused, seconds));
+        let mut closing = console;
+        closing.finish();
+        if let (Some(summary), Some(end)) = (&summary, &end.worker) {
+            let lines = rule_lines(agent, &told);
+            closing.line(&summary::render(summary, &lines, &notes(end)));
+            if let (Some(path), Some(file)) = (&self.summary, &mut summary_file) {
+                let text = json::to_string(summary).map_err(OutputError)?;
+                file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;
+            }
+        }
+        end.outcome(&closing, &told)
+    }
+
+    /// Whether what was refused is a reason not to run.
+    fn refused(&self, console: &Console, files: &RuleFiles, library: &Library, opened: &Opening) -> Option<Outcome> {
+        for aside in &opened.unserved {
+            console.error(&format!(
+                "{}:{}: `{}` can match nothing here: {}",
+                aside.file, aside.line, aside.info.name, aside.lacks
+            ));
+        }
+        if !opened.unserved.is_empty() {
+            console.error("a file that is named itself must be of use; rules in folders are set aside instead");
+            return Some(Outcome::Refused);
+        }
+        let any = !library.current().ruleset.rules.is_empty() || !library.current().inert.is_empty();
+        refused_outcome(console, self.strict, any, &opened.refused, files)
+    }
+}
+
+/// Waits until all has ended, and says meanwhile what is going on.
+fn attend(running: &Running, signals: &Signals, console: &Console) -> End {
+    let agent = running.agent();
+    let mut end = End { worker: None, blind: None, panicked: false };
+    let mut status = Status::new();
+    let mut stopping = false;
+    while end.worker.is_none() && !end.panicked {
+        if signals.asked() && !stopping {
+            stopping = true;
+            agent.stop();
+        }
+        match running.wait(TICK) {
+            None => console.status(|| status.line(agent, stopping)),
+            Some(Notice::Sensor(Ok(()))) => stopping = true,
+            Some(Notice::Sensor(Err(error))) => {
+                stopping = true;
+                console.error(&format!("BLIND: {error}. Nothing more is seen; what was seen is judged."));
+                end.blind = Some(error);
+            }
+            Some(Notice::Worker(worker)) => {
+                agent.stop();
+                end.worker = Some(worker);
+            }
+            Some(Notice::Panicked(_)) => {
+                agent.stop();
+                end.panicked = true;
+            }
+        }
+    }
+    end
+}
+
+impl End {
+    fn outcome(self, console: &Console, told: &Mutex<Told>) -> anyhow::Result<Outcome> {
+        if let Some(WorkerEnd { outlet: Err(error), .. }) = self.worker.map(|end| *end) {
+            return Err(OutputError(error).into());
+        }
+        if self.panicked {
+            return Err(Internal("a part of the agent failed".to_owned()).into());
+        }
+        telling::lock(told).check()?;
+        match self.blind {
+            Some(error) => Err(Internal(format!("blind: {error}")).into()),
+            None => {
+                console.line("");
+                Ok(Outcome::Done)
+            }
+        }
+    }
+}
+
+/// What the run came to.
+fn sum_up(
+    agent: &Agent,
+    end: &WorkerEnd,
+    told: &Mutex<Told>,
+    refused_rules: Vec<RefusedRule>,
+    seconds: Seconds,
+) -> Summary {
+    let told = telling::lock(told);
+    let in_force = agent.in_force();
+    let inert = in_force.inert.iter().map(|aside| InertRule {
+        id: aside.info.id.clone(),
+        name: aside.info.name.clone(),
+        lacks: BTreeMap::from([(agent.facts().profile.to_owned(), aside.lacks.clone())]),
+    });
+    let refused = Refusals { input: told.refused, rules: refused_rules };
+    let rules = in_force.ruleset.rules.len() as u64;
+    let mut summary = summary::of(&end.worker, &told, refused, inert.collect(), rules, seconds);
+    // What was in the queue when the worker ended before its time is lost, too.
+    summary.lost = agent.queue().lost;
+    summary
+}
+
+/// What the summary says of each rule: of those in force, and of those that alerted and went.
+fn rule_lines(agent: &Agent, told: &Mutex<Told>) -> BTreeMap<String, RuleLine> {
+    let mut lines = telling::lock(told).rules.clone();
+    let in_force = agent.in_force();
+    lines.extend(in_force.ruleset.rules.iter().map(|rule| (rule.info.id.clone(), RuleLine::of(&rule.info))));
+    lines
+}
+
+/// What else a person should know of the run.
+fn notes(end: &WorkerEnd) -> Vec<String> {
+    let counts = end.worker.counts();
+    let mut notes: Vec<String> = counts
+        .lost_by_reason
+        .iter()
+        .map(|(reason, count)| format!("{} lost: {reason}", summary::count(*count, "event", "events")))
+        .collect();
+    if counts.lost_at_most {
+        notes.push("how many were lost is not known exactly: that is the most".to_owned());
+    }
+    notes.extend(summary::worker_notes(&end.worker));
+    notes
+}
+
+/// The line that says what is going on.
+struct Status {
+    ticks: u32,
+    since: Instant,
+    before: u64,
+    rate: f64,
+}
+
+impl Status {
+    fn new() -> Self {
+        Self { ticks: 0, since: Instant::now(), before: 0, rate: 0.0 }
+    }
+
+    fn line(&mut self, agent: &Agent, stopping: bool) -> String {
+        let (events, alerts) = agent.progress();
+        self.ticks += 1;
+        if self.ticks >= RATE_TICKS {
+            let seconds = self.since.elapsed().as_secs_f64();
+            self.rate = if seconds > 0.0 { events.saturating_sub(self.before) as f64 / seconds } else { 0.0 };
+            (self.ticks, self.since, self.before) = (0, Instant::now(), events);
+        }
+        let (queue, in_force) = (agent.queue(), agent.in_force());
+        let ruleset = &in_force.ruleset;
+        let unsigned = ruleset.rules.iter().any(|rule| rule.info.stage == Stage::Dev);
+        let lost = if queue.lost > 0 { format!("  {} LOST", grouped(queue.lost)) } else { String::new() };
+        let waiting =
+            if queue.waiting > 0 { format!("  {} waiting", grouped(queue.waiting as u64)) } else { String::new() };
+        format!(
+            "{}{}{}  {} events  {}/s  {} alerts{lost}{waiting}  {} rules  generation {}",
+            if stopping { "stopping  " } else { "" },
+            if unsigned { "UNSIGNED RULES  " } else { "" },
+            agent.facts().profile,
+            grouped(events),
+            grouped(self.rate.round() as u64),
+            grouped(alerts),
+            ruleset.rules.len(),
+            ruleset.number,
+        )
+    }
+}
+
+/// A file to be written, if one was asked for.
+fn create(path: Option<&Path>) -> anyhow::Result<Option<fs::File>> {
+    path.map(|path| fs::File::create(path).with_context(|| path.display().to_string())).transpose()
+}
+
+/// The path that clients of the control socket know a file by: absolute, without links to folders.
+fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
+    if path.as_os_str() == STOCK {
+        return Ok(path.to_owned());
+    }
+    let shown = || path.display().to_string();
+    let path = std::path::absolute(path).with_context(shown)?;
+    if path.is_dir() {
+        return path.canonicalize().with_context(shown);
+    }
+    Ok(match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path,
+    })
+}
