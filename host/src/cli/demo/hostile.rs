@@ -109,17 +109,23 @@ fn beside_stock_rules(domain: &mut Domain, object: Object, linked: Linked) -> an
         let first = programs.len();
         for object in objects {
             let ready = Arc::new(domain.link(&object, &LinkOptions::default())?.verify()?);
-            programs.push(LoadedProgram { rule: rules.len(), object, ready });
+            programs.push(LoadedProgram { rule: rules.len(), object: object.into(), ready });
         }
         let info = Arc::new(RuleInfo::new(&rule, STOCK.to_owned()));
-        rules.push(LoadedRule { rule, info, programs: (first..programs.len()).collect(), certain: Vec::new() });
+        rules.push(LoadedRule {
+            rule,
+            info,
+            programs: (first..programs.len()).collect(),
+            certain: Vec::new(),
+            never: Vec::new(),
+        });
     }
     // It is no rule that could alert: only its trap is of interest.
-    programs.insert(0, LoadedProgram { rule: usize::MAX, object, ready: unproved });
+    programs.insert(0, LoadedProgram { rule: usize::MAX, object: object.into(), ready: unproved });
     let mut builder = GenerationBuilder::new(domain);
     programs.iter().for_each(|program| _ = builder.add(program.ready.clone()));
     let generation = Arc::new(builder.build()?);
-    let mut worker = Worker::new(Arc::new(Ruleset { generation, rules, programs }))?;
+    let mut worker = Worker::new(Arc::new(Ruleset { number: 1, generation, rules, programs }))?;
 
     let Some(event) = events(RECORDING).last() else { return Err(surprise("there is no event".to_owned()).into()) };
     let (mut traps, mut alerts, mut surprises) = (Vec::new(), Vec::new(), Vec::new());
