@@ -2,5 +2,6 @@
 
 mod bad;
 mod evtx;
+mod log;
 mod shapes;
 mod support;
