@@ -150,6 +150,11 @@ fn event(executable: &str) -> Value {
     })
 }
 
+/// How this system writes the path of a file that was found in a folder.
+fn native(path: &str) -> String {
+    path.replace('/', std::path::MAIN_SEPARATOR_STR)
+}
+
 fn lines(events: &[Value]) -> String {
     events.iter().map(|event| format!("{event}\n")).collect()
 }
@@ -223,7 +228,7 @@ fn check_tells_all_mistakes_at_once_and_still_checks_the_good_rules() {
     let bad = rule("bad", "high", "process.nmae == \"x\" and process.pid == \"text\"");
     let bench = Bench::new(&[("rules/good.trap", RULE), ("rules/bad.trap", &bad)]);
     let ran = bench.run(&["check", "rules"]).exits(2);
-    let ran = ran.prints("run_from_tmp").says("unknown-field").says("process.name").says("rules/bad.trap:6");
+    let ran = ran.prints("run_from_tmp").says("unknown-field").says("process.name").says(&native("rules/bad.trap:6"));
     ran.says("1 refused");
     let page = bench.run(&["check", "rules", "--format", "json"]).exits(2).json();
     assert_eq!(page["rules"].as_array().unwrap().len(), 1);
@@ -622,7 +627,7 @@ fn refused_rules_warn_in_a_folder_and_stop_when_named_or_strict() {
     let ran =
         bench.run(&["replay", "--rules", "rules", "--format", "jsonl", "--summary", "s.json", "e.jsonl"]).exits(0);
     assert_eq!(ran.json_lines().len(), 1);
-    ran.says("unknown-field").says("1 rule was refused; the others run").says("skipped rules/sigma.yml");
+    ran.says("unknown-field").says("1 rule was refused; the others run").says(&native("skipped rules/sigma.yml"));
     let summary = bench.json("s.json");
     assert_eq!(summary["rules"], json!({ "loaded": 1, "refused": 1 }));
     assert_eq!(summary["refused_rules"][0]["rule"], "bad");
