@@ -17,6 +17,7 @@ mod error;
 mod evtx;
 mod input;
 mod json;
+pub mod live;
 pub mod sensor;
 mod utf16;
 

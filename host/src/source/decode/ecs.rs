@@ -6,11 +6,11 @@
 //!
 //! What a writer left out and another field implies is derived: names from paths, arguments from the command line and
 //! the reverse, the domain of `CORP\alice`. `trapline.lost` and `trapline.truncated` list fields whose value did not
-//! arrive, or not all of it.
+//! arrive, or not all of it; `trapline.profile` says which live sensor the event comes from.
 
 use std::borrow::Cow;
 
-use trapline_programs::catalogue::taxonomy::{Conversion, Converted};
+use trapline_programs::catalogue::taxonomy::{self, Conversion, Converted};
 use trapline_vm::record::{Catalogue, ClassId, Element, Field, LIST_LEN_MAX, Os};
 
 use super::value::{FieldValue, Misfit, field_value, text, time_ns};
@@ -22,6 +22,12 @@ const TIME_NAMES: [&str; 6] = ["@timestamp", "timestamp", "time", "event.created
 /// The first time the event carries.
 pub(super) fn time(root: &Node<'_>) -> Option<i64> {
     TIME_NAMES.iter().find_map(|name| root.at(name).and_then(time_ns))
+}
+
+/// The supply profile: that of the live sensor which `trapline.profile` names, else any ECS writer's.
+pub(super) fn profile(root: &Node<'_>) -> &'static str {
+    let named = root.at("trapline.profile").and_then(Node::as_str);
+    named.and_then(taxonomy::sensor_profile).unwrap_or(taxonomy::ECS)
 }
 
 /// The operating system the event says it comes from.

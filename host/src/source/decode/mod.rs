@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
-use trapline_programs::catalogue::taxonomy::{self, Constant, Converted, Header, Mapping, Raw, Taxonomy};
+use trapline_programs::catalogue::taxonomy::{Constant, Converted, Header, Mapping, Raw, Taxonomy};
 use trapline_vm::record::{
     Catalogue, Cell, ClassId, FamilyId, Field, FieldId, FieldType, Layouts, Os, RecordHeader, RecordWriter,
     STRING_LEN_MAX, Scalar, Slot, Value,
@@ -173,7 +173,7 @@ impl Shared {
         }
         Event {
             class: ecs::class(&shared.catalogue, root).unwrap_or(self.generic),
-            profile: taxonomy::ECS,
+            profile: ecs::profile(root),
             os: ecs::os(root),
             time_ns: ecs::time(root).unwrap_or(0),
             sequence,
@@ -189,7 +189,7 @@ impl Shared {
 pub struct Event<'a> {
     /// What happened.
     pub class: ClassId,
-    /// The supply profile its fields are checked against: `ecs`, `sysmon`, `windows-security` ...
+    /// The supply profile its fields are checked against: `ecs`, `sysmon`, `linux-connector` ...
     pub profile: &'static str,
     /// Operating system of the host it comes from, if known.
     pub os: Option<Os>,

@@ -11,11 +11,15 @@
 //! Sources that speak ECS have the catalogue's own names; `ecs.toml` says which class an event is of
 //! ([`ecs_class`]), and under which other paths some producers hold a field ([`ecs_aliases`]).
 //!
+//! Our own live sensors speak with the catalogue's names as well; a file each (`linux-connector.toml`) says which
+//! classes and fields they have.
+//!
 //! From the same data follows which fields a source can supply at all: see [`supplies`].
 
 mod convert;
 mod ecs;
 mod load;
+mod sensor;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -215,12 +219,27 @@ static SUPPLY: LazyLock<Supply> = LazyLock::new(|| {
         fields.extend(mapping.constants.iter().map(|(field, _)| *field));
         fields.extend(mapping.rows.iter().map(|row| row.field));
     }
+    for sensor in sensor::sensors() {
+        supply.profiles.push(&sensor.profile);
+        supply.fields.insert(&sensor.profile, sensor.fields.clone());
+    }
     supply
 });
 
 /// The names of all profiles.
 pub fn profiles() -> &'static [&'static str] {
     &SUPPLY.profiles
+}
+
+/// The profile of one of our own sensors, by its name: `linux-connector`.
+///
+/// ```
+/// use trapline_programs::catalogue::taxonomy::sensor_profile;
+/// assert_eq!(sensor_profile("linux-proc"), Some("linux-proc"));
+/// assert_eq!(sensor_profile("sysmon"), None);
+/// ```
+pub fn sensor_profile(name: &str) -> Option<&'static str> {
+    sensor::sensors().iter().map(|sensor| sensor.profile.as_str()).find(|profile| *profile == name)
 }
 
 /// The classes of which a source of this profile reports events.
@@ -253,7 +272,9 @@ pub fn supplies_open(profile: &str, name: &str) -> bool {
         return catalogue().is_open(name);
     }
     let raw = ["winlog.event_data.", "winlog.user_data."];
-    SUPPLY.fields.contains_key(profile) && raw.iter().any(|prefix| name.starts_with(prefix))
+    SUPPLY.fields.contains_key(profile)
+        && sensor_profile(profile).is_none()
+        && raw.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -336,8 +336,41 @@ fn supply_follows_from_the_mappings() {
         assert!(profiles().contains(&profile), "{profile}");
         assert!(!classes(profile).is_empty(), "{profile}");
     }
-    assert_eq!(profiles().len(), 12);
+    assert_eq!(profiles().len(), 14);
     assert!(classes("nothing").is_empty());
+}
+
+#[test]
+fn sensors_supply_what_their_files_say() {
+    let (exec, exit) = (catalogue().class_id("process.exec").unwrap(), catalogue().class_id("process.exit").unwrap());
+    let has = |profile, class, name| supplies(profile, class, catalogue().field_id(name).unwrap());
+    for profile in ["linux-connector", "linux-proc"] {
+        assert_eq!(sensor_profile(profile), Some(profile));
+        assert_eq!(classes(profile), [exec, exit]);
+        assert!(has(profile, exec, "process.working_directory") && !has(profile, exit, "process.working_directory"));
+        assert!(has(profile, exec, "process.ancestors") && !has(profile, exec, "process.env_vars"));
+        assert!(!supplies_open(profile, "raw.anything"));
+    }
+    assert!(has("linux-connector", exit, "process.exit_code"));
+    assert!(!has("linux-proc", exit, "process.exit_code"), "nobody but the parent is told");
+    assert_eq!(sensor_profile("ecs"), None);
+}
+
+#[test]
+fn mistakes_in_the_file_of_a_sensor_are_named() {
+    let error = |text: &str| sensor::load(text).err().unwrap().to_string();
+    let class = |rest: &str| format!("profile = \"x\"\nclass = [{{ name = \"process.exec\", {rest} }}]");
+    assert!(sensor::load(&class("fields = [\"process.pid\"]")).is_ok());
+    assert_eq!(error(&class("fields = [\"process.pod\"]")), "x: `process.exec` has no field `process.pod`");
+    assert_eq!(error(&class("fields = [\"file.path\"]")), "x: `process.exec` has no field `file.path`");
+    assert_eq!(error(&class("sets = [\"who\"]")), "x: there is no set `who`");
+    let twice = class("fields = [\"process.pid\", \"process.pid\"]");
+    assert_eq!(error(&twice), "x: `process.exec` names `process.pid` twice");
+    let no_class = "profile = \"x\"\nclass = [{ name = \"process.exe\" }]";
+    assert_eq!(error(no_class), "x: the catalogue has no class `process.exe`");
+    let classes = "profile = \"x\"\nclass = [{ name = \"process.exec\" }, { name = \"process.exec\" }]";
+    assert_eq!(error(classes), "x: `process.exec` is described twice");
+    assert!(error("profile = 1").starts_with("sensor: "));
 }
 
 #[test]
