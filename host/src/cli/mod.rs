@@ -9,6 +9,7 @@
 mod check;
 mod completions;
 mod console;
+mod control;
 mod debug;
 mod demo;
 mod diagnostics;
@@ -16,6 +17,8 @@ mod exec;
 mod explain;
 mod fields;
 mod later;
+mod list;
+mod load;
 mod man;
 mod opening;
 mod replay;
@@ -25,6 +28,7 @@ mod signals;
 mod summary;
 mod telling;
 mod test;
+mod unload;
 
 use std::io;
 use std::process::ExitCode;
@@ -62,6 +66,9 @@ enum Color {
 enum Command {
     Demo(demo::Demo),
     Run(run::Run),
+    Load(load::Load),
+    Unload(unload::Unload),
+    List(list::List),
     Replay(replay::Replay),
     Check(check::Check),
     Test(test::Test),
@@ -119,6 +126,9 @@ impl Cli {
             Command::Test(command) => command.run(),
             Command::Fields(command) => command.run(),
             Command::Explain(command) => command.run(),
+            Command::Load(command) => command.run(),
+            Command::Unload(command) => command.run(),
+            Command::List(command) => command.run(),
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),
             Command::Debug(command) => command.run(),
