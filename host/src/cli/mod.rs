@@ -52,7 +52,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done (alerts are not failures), 1 findings that were asked for (--fail-on, failed tests),
+Exit codes: 0 done (alerts are not failures), 1 findings that were asked for (--fail-on, failed tests), \
 2 usage, configuration, unreadable input or refused content, 3 a failure of Trapline itself.";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -65,7 +65,7 @@ pub(super) struct Replay {
 }
 
 const AFTER_HELP: &str = "\
-Alerts go to standard output, in the order of the input and then of rule ids; all else goes to standard error.
+Alerts go to standard output, in the order of the input and then of rule ids; all else goes to standard error. \
 `--format jsonl` prints nested ECS with event.kind \"alert\", rule.*, threat.* and trapline.*.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -74,7 +74,7 @@ pub(super) struct Run {
 }
 
 const AFTER_HELP: &str = "\
-Alerts go to standard output; all else goes to standard error. Ctrl-C or SIGTERM stops: what has happened is judged,
+Alerts go to standard output; all else goes to standard error. Ctrl-C or SIGTERM stops: what has happened is judged, \
 then the summary is printed. A second one ends the process at once.
 
 Rules that nobody signed need --dev, which allows them for the whole run: those named here and those loaded later.";
