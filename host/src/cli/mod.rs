@@ -6,6 +6,7 @@
 //! Exit codes: 0 done; 1 findings that were asked for (`--fail-on`, failed tests); 2 usage, configuration, unreadable
 //! input, refused content; 3 a failure of ours.
 
+mod changes;
 mod check;
 mod completions;
 mod console;

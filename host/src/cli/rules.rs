@@ -104,6 +104,13 @@ impl RuleFiles {
         Some(&file.text.source.name)
     }
 
+    /// The texts of a folder as it is now, which may be none.
+    pub(super) fn in_folder(folder: &Path) -> anyhow::Result<Vec<Arc<Source>>> {
+        let mut found = Self::default();
+        found.search(folder, &folder.display().to_string(), 0)?;
+        Ok(found.files.into_iter().map(|file| file.text.source).collect())
+    }
+
     /// Whether the file of this name was named itself, so that its mistakes are those of the command.
     pub(super) fn is_named(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.origin == Origin::Named && file.text.source.name == name)

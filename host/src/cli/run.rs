@@ -4,19 +4,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use trapline_programs::catalogue::catalogue;
 
+use super::changes::{self, Announced};
 use super::rules::{RuleFiles, STOCK, refused_outcome};
 use super::signals::Signals;
 use super::summary::{Refusals, RuleLine, grouped};
 use super::telling::{self, AlertFormat, Telling, Told};
 use super::{Console, Internal, Outcome, OutputError, diagnostics, opening, summary};
 use crate::agent::alert::Stage;
+use crate::agent::control;
+use crate::agent::control::place::Place;
+use crate::agent::control::server::Server;
 use crate::agent::library::{Library, Opening};
 use crate::agent::live::{self, Agent, Notice, Running, WorkerEnd};
 use crate::agent::load::Loader;
@@ -29,6 +33,8 @@ use crate::source::sensor::{Sensor, SensorError};
 
 /// How often the agent looks whether it was asked to stop, and says what is going on.
 const TICK: Duration = Duration::from_millis(100);
+/// What stands for no control socket.
+const CONTROL_OFF: &str = "off";
 /// Over how many ticks events a second are counted.
 const RATE_TICKS: u32 = 10;
 
@@ -149,24 +155,44 @@ impl Run {
         let start = Instant::now();
         let running = live::start(sensor, library, Box::new(telling), QueueLimits::default())
             .map_err(|error| Internal(error.to_string()))?;
-        drop(folders);
-        console.line(&opening::row("stop", "Ctrl-C"));
-        let end = attend(&running, &signals, &console);
-
         let agent = running.agent();
+        let reached =
+            self.reach(agent, &console).and_then(|server| Ok((server, watch_folders(agent, folders, &console)?)));
+        if reached.is_err() {
+            agent.stop();
+        } else {
+            console.line(&opening::row("stop", "Ctrl-C"));
+        }
+        let end = attend(&running, &signals, &console);
+        let (server, _watching) = reached?;
+        let control = server.map(Server::stop);
+
         let seconds = Seconds::new(load_time, start.elapsed());
         let summary = end.worker.as_ref().map(|end| sum_up(agent, end, &told, opened.refused, seconds));
         let mut closing = console;
         closing.finish();
         if let (Some(summary), Some(end)) = (&summary, &end.worker) {
             let lines = rule_lines(agent, &told);
-            closing.line(&summary::render(summary, &lines, &notes(end)));
+            closing.line(&summary::render(summary, &lines, &notes(end, control)));
             if let (Some(path), Some(file)) = (&self.summary, &mut summary_file) {
                 let text = json::to_string(summary).map_err(OutputError)?;
                 file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;
             }
         }
         end.outcome(&closing, &told)
+    }
+
+    /// Opens the control socket, if it is wanted.
+    fn reach(&self, agent: &Arc<Agent>, console: &Console) -> anyhow::Result<Option<Server>> {
+        if self.control.as_deref() == Some(Path::new(CONTROL_OFF)) {
+            return Ok(None);
+        }
+        let place = Place::choose(self.control.as_deref())?;
+        let handler = Announced::new(agent.clone(), console.clone());
+        let server = Server::start(&place, Arc::new(handler))
+            .context("no control socket: `--control PATH` puts it elsewhere, `--control off` does without")?;
+        console.line(&opening::row("control", &escape(&server.path().display().to_string())));
+        Ok(Some(server))
     }
 
     /// Whether what was refused is a reason not to run.
@@ -269,7 +295,7 @@ fn rule_lines(agent: &Agent, told: &Mutex<Told>) -> BTreeMap<String, RuleLine> {
 }
 
 /// What else a person should know of the run.
-fn notes(end: &WorkerEnd) -> Vec<String> {
+fn notes(end: &WorkerEnd, control: Option<control::Counts>) -> Vec<String> {
     let counts = end.worker.counts();
     let mut notes: Vec<String> = counts
         .lost_by_reason
@@ -280,7 +306,23 @@ fn notes(end: &WorkerEnd) -> Vec<String> {
         notes.push("how many were lost is not known exactly: that is the most".to_owned());
     }
     notes.extend(summary::worker_notes(&end.worker));
+    if let Some(counts) = control.filter(|counts| !counts.is_quiet()) {
+        notes.push(format!(
+            "control socket: {} handled, {} of strangers refused, {} malformed, {} dropped, {} turned away, {} failed",
+            counts.handled, counts.refused_peers, counts.refused_requests, counts.dropped, counts.busy, counts.failures
+        ));
+    }
     notes
+}
+
+/// Has folders of rules watched. What was there at the start is in force already.
+fn watch_folders(agent: &Arc<Agent>, folders: Vec<PathBuf>, console: &Console) -> anyhow::Result<()> {
+    let changed = changes::take_in_folders(agent.clone(), console.clone())?;
+    for folder in folders {
+        console.line(&opening::row("watched", &escape(&folder.display().to_string())));
+        changed.send(folder).ok();
+    }
+    Ok(())
 }
 
 /// The line that says what is going on.

@@ -305,7 +305,11 @@ impl Agent {
         library.commit(change);
         match effect.recv_timeout(SWAP_WAIT) {
             Ok(sequence) => changed.from_sequence = sequence,
-            Err(_) => {
+            // The worker ended, and with it the run.
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(Box::new(Refused::because(SwapError::Closed.to_string())));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
                 let waiting = self.queue.counts().waiting;
                 changed.notes.push(format!(
                     "it takes effect behind {waiting} events that wait to be judged: the agent's output is blocked, or \
