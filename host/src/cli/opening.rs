@@ -1,7 +1,7 @@
 //! What `run` says before the first event: what it watches and what it cannot see, which rules run, which do not and
 //! why, and which of them nobody signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anstyle::Style;
 
@@ -36,9 +36,8 @@ pub(super) fn render(facts: &Facts, in_force: &InForce, dev: bool, all: bool) ->
         text.push_str(&format!("; {} {} for {systems}", asides.len(), if asides.len() == 1 { "is" } else { "are" }));
     }
     page.row("rules", &text);
-    for (index, (lack, names)) in by_lack(&in_force.inert).into_iter().enumerate() {
-        let label = if index == 0 { "inert" } else { "" };
-        page.row(label, &format!("{}  {LABEL}{}{LABEL:#}", escape(&lack), escape(&shorten(&names, all))));
+    for (index, line) in inert(&in_force.inert, all).iter().enumerate() {
+        page.row(if index == 0 { "inert" } else { "" }, line);
     }
     let part: Vec<(String, Vec<String>)> = rules
         .iter()
@@ -92,37 +91,123 @@ fn by_system(inert: &[SetAside]) -> BTreeMap<String, Vec<&SetAside>> {
     groups
 }
 
-/// Rules that the source could serve if it saw more: in a sentence what they lack, with their names.
-fn by_lack(inert: &[SetAside]) -> Vec<(String, Vec<&str>)> {
-    let mut classes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let mut fields: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+/// Rules that the source could serve if it saw more: what they lack, and their names.
+fn inert(inert: &[SetAside], all: bool) -> Vec<String> {
+    let (mut events, mut fields) = (Needs::default(), Needs::default());
     for aside in inert {
         match &aside.lacks {
             Lacking::Os(_) => {}
             Lacking::Classes(names) => {
                 // By family: `file.create` and `file.write` both say that files are not seen.
-                let mut families: Vec<String> =
-                    names.iter().map(|name| format!("{}.*", name.split('.').next().unwrap_or(name))).collect();
-                families.sort();
-                families.dedup();
-                classes.entry(families.join(", ")).or_default().push(&aside.info.name);
+                let families = names.iter().map(|name| format!("{}.*", name.split('.').next().unwrap_or(name)));
+                events.add(aside, families.collect());
             }
-            Lacking::Fields(names) => fields.entry(names.join(", ")).or_default().push(&aside.info.name),
+            Lacking::Fields(names) => fields.add(aside, names.iter().cloned().collect()),
         }
     }
-    let sentence = |names: &[&str], what: &str, of: &str| {
-        let need = if names.len() == 1 { "needs" } else { "need" };
-        format!("{} {need} {what} that this source does not have: {of}", count(names.len() as u64, "rule", "rules"))
-    };
-    let classes = classes.into_iter().map(|(of, names)| (sentence(&names, "events", &of), names));
-    let fields = fields.into_iter().map(|(of, names)| (sentence(&names, "fields", &of), names));
-    classes.chain(fields).collect()
+    [events.line("events", all), fields.line("fields", all)].into_iter().flatten().collect()
 }
 
-fn shorten(names: &[&str], all: bool) -> String {
-    if all || names.len() <= NAMES_SHOWN {
-        return names.join(", ");
+/// What some rules need, and which rules those are.
+#[derive(Default)]
+struct Needs<'a> {
+    what: BTreeSet<String>,
+    rules: Vec<&'a str>,
+}
+
+impl<'a> Needs<'a> {
+    fn add(&mut self, aside: &'a SetAside, what: BTreeSet<String>) {
+        self.what.extend(what);
+        self.rules.push(&aside.info.name);
     }
-    let shown: Vec<&str> = names.iter().copied().take(NAMES_SHOWN).collect();
-    format!("{} and {} more", shown.join(", "), names.len() - NAMES_SHOWN)
+
+    fn line(&self, what: &str, all: bool) -> Option<String> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let need = if self.rules.len() == 1 { "needs" } else { "need" };
+        let shown = if all { self.rules.len() } else { NAMES_SHOWN };
+        let mut names: Vec<&str> = self.rules.iter().copied().take(shown).collect();
+        let more = format!("{} more", self.rules.len().saturating_sub(shown));
+        if self.rules.len() > shown {
+            names.push(&more);
+        }
+        let of: Vec<&str> = self.what.iter().map(String::as_str).collect();
+        let rules = count(self.rules.len() as u64, "rule", "rules");
+        let line = format!("{rules} {need} {what} that this source does not have: {}", of.join(", "));
+        Some(format!("{}  {LABEL}({}){LABEL:#}", escape(&line), escape(&names.join(", "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trapline_programs::catalogue::catalogue;
+    use trapline_programs::diagnostic::Source;
+    use trapline_vm::record::Os;
+
+    use super::*;
+    use crate::agent::library::{File, Library, Origin};
+    use crate::agent::load::{Loader, RuleText};
+    use crate::agent::supply::SourceSupply;
+
+    fn in_force(text: &str, origin: Origin) -> InForce {
+        let supply = SourceSupply::new(catalogue(), ["sysmon"], [Some(Os::Windows)]);
+        let text = RuleText { source: Source::new("a.trap", text), ruleset: "a.trap".into() };
+        let loader = Loader::new(catalogue().clone(), Some(supply));
+        let (library, _) = Library::open(loader, true, vec![File::new(text, origin)]).unwrap();
+        library.current().clone()
+    }
+
+    fn plain(in_force: &InForce, dev: bool, all: bool) -> String {
+        let facts = Facts {
+            profile: "sysmon",
+            title: "a script".into(),
+            blind: vec!["No files.".into(), "No\u{1b}[2J.".into()],
+        };
+        anstream::adapter::strip_str(&render(&facts, in_force, dev, all)).to_string()
+    }
+
+    #[test]
+    fn it_is_short_and_says_what_is_not_seen() {
+        let rule = |name: &str, os: &str, body: &str| format!("rule {name} {{ severity: low {os} {body} }}\n");
+        let tty = "on process.exec where process.tty.name == \"x\"";
+        let login = "on authentication.login where user.name == \"x\"";
+        let text = [
+            rule("runs", "", "on process.exec where process.pid == 1"),
+            rule("linux_only", "os: [linux]", "on process.exec"),
+            rule("tty", "", tty),
+            rule("a1", "", login),
+            rule("a2", "", login),
+            rule("a3", "", login),
+        ];
+        let in_force = in_force(&text.concat(), Origin::Stock);
+        let shown = plain(&in_force, false, false);
+        let expected = "\
+watching  this host, by a script (sysmon)
+blind     No files.
+          No\\x1b[2J.
+rules     1 of 6 rules run; 1 is for linux
+inert     3 rules need events that this source does not have: authentication.*  (a1, a2, a3)
+          1 rule needs fields that this source does not have: process.tty.name  (tty)";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn so_many_names_and_the_rest_is_counted_unless_all_are_wanted() {
+        for (rules, rest) in [(NAMES_SHOWN - 1, false), (NAMES_SHOWN, false), (NAMES_SHOWN + 1, true)] {
+            let text: String =
+                (0..rules).map(|n| format!("rule r{n} {{ severity: low on authentication.login }}\n")).collect();
+            let in_force = in_force(&text, Origin::Stock);
+            assert_eq!(plain(&in_force, false, false).contains(", 1 more"), rest, "{rules}");
+            assert!(plain(&in_force, false, true).contains(&format!("r{}", rules - 1)));
+        }
+    }
+
+    #[test]
+    fn rules_that_nobody_signed_are_loud() {
+        let text = "rule runs { severity: low on process.exec where process.pid == 1 }";
+        assert!(!plain(&in_force(text, Origin::Stock), false, false).contains("UNSIGNED"));
+        assert!(plain(&in_force(text, Origin::Stock), true, false).contains("UNSIGNED RULES  none yet"));
+        assert!(plain(&in_force(text, Origin::Named), true, false).contains("UNSIGNED RULES  1 rule runs"));
+    }
 }

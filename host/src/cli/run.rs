@@ -29,6 +29,7 @@ use crate::agent::summary::{InertRule, RefusedRule, Seconds, Summary};
 use crate::agent::supply::SourceSupply;
 use crate::sink::json;
 use crate::sink::terminal::escape;
+use crate::source;
 use crate::source::sensor::{Sensor, SensorError};
 
 /// How often the agent looks whether it was asked to stop, and says what is going on.
@@ -111,7 +112,12 @@ impl Run {
     }
 
     fn open_sensor(&self) -> anyhow::Result<Box<dyn Sensor>> {
-        bail!("there is no live source for this system yet: {:?}", self.source)
+        let choice = match self.source {
+            Choice::Auto => source::live::Choice::Auto,
+            Choice::Connector => source::live::Choice::Connector,
+            Choice::Proc => source::live::Choice::Proc,
+        };
+        Ok(source::live::open(choice)?)
     }
 
     /// Watches by this sensor until it fails or a signal comes.
@@ -173,13 +179,15 @@ impl Run {
         closing.finish();
         if let (Some(summary), Some(end)) = (&summary, &end.worker) {
             let lines = rule_lines(agent, &told);
-            closing.line(&summary::render(summary, &lines, &notes(end, control)));
+            // Why rules are set aside was said at the start; the JSON has it all.
+            let shown = Summary { inert: Vec::new(), ..summary.clone() };
+            closing.line(&summary::render(&shown, &lines, &notes(end, summary.inert.len(), control)));
             if let (Some(path), Some(file)) = (&self.summary, &mut summary_file) {
                 let text = json::to_string(summary).map_err(OutputError)?;
                 file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;
             }
         }
-        end.outcome(&closing, &told)
+        end.outcome(&told)
     }
 
     /// Opens the control socket, if it is wanted.
@@ -245,7 +253,7 @@ fn attend(running: &Running, signals: &Signals, console: &Console) -> End {
 }
 
 impl End {
-    fn outcome(self, console: &Console, told: &Mutex<Told>) -> anyhow::Result<Outcome> {
+    fn outcome(self, told: &Mutex<Told>) -> anyhow::Result<Outcome> {
         if let Some(WorkerEnd { outlet: Err(error), .. }) = self.worker.map(|end| *end) {
             return Err(OutputError(error).into());
         }
@@ -255,10 +263,7 @@ impl End {
         telling::lock(told).check()?;
         match self.blind {
             Some(error) => Err(Internal(format!("blind: {error}")).into()),
-            None => {
-                console.line("");
-                Ok(Outcome::Done)
-            }
+            None => Ok(Outcome::Done),
         }
     }
 }
@@ -295,7 +300,7 @@ fn rule_lines(agent: &Agent, told: &Mutex<Told>) -> BTreeMap<String, RuleLine> {
 }
 
 /// What else a person should know of the run.
-fn notes(end: &WorkerEnd, control: Option<control::Counts>) -> Vec<String> {
+fn notes(end: &WorkerEnd, inert: usize, control: Option<control::Counts>) -> Vec<String> {
     let counts = end.worker.counts();
     let mut notes: Vec<String> = counts
         .lost_by_reason
@@ -304,6 +309,10 @@ fn notes(end: &WorkerEnd, control: Option<control::Counts>) -> Vec<String> {
         .collect();
     if counts.lost_at_most {
         notes.push("how many were lost is not known exactly: that is the most".to_owned());
+    }
+    if inert > 0 {
+        let rules = summary::count(inert as u64, "rule was", "rules were");
+        notes.push(format!("{rules} set aside: what this source supplies cannot match them"));
     }
     notes.extend(summary::worker_notes(&end.worker));
     if let Some(counts) = control.filter(|counts| !counts.is_quiet()) {

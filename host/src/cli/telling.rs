@@ -131,7 +131,8 @@ impl Telling {
 
     /// Detection goes on when recording cannot.
     fn recorded(&mut self, result: io::Result<()>) {
-        let (Err(error), Some(recorder)) = (result, self.recorder.take()) else { return };
+        let Err(error) = result else { return };
+        let Some(recorder) = self.recorder.take() else { return };
         let reason = format!("{}: {error}", recorder.path.display());
         self.console.error(&format!("recording has stopped, watching goes on: {reason}"));
         self.told().recording = Some(reason);
