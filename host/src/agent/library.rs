@@ -781,4 +781,24 @@ mod tests {
             assert_eq!(library.load(files.collect()).is_ok(), good, "{count}");
         }
     }
+
+    #[test]
+    fn a_set_that_could_use_too_much_fuel_on_one_event_is_refused() {
+        let fields = ["name", "executable", "command_line", "parent.name", "parent.executable", "parent.command_line"];
+        let pairs = fields.iter().flat_map(|left| fields.iter().map(move |right| (left, right)));
+        let tests = pairs.filter(|(left, right)| left != right);
+        let tests: Vec<String> =
+            tests.map(|(left, right)| format!("process.{left} contains process.{right}")).collect();
+        let dear = |count: usize| -> String {
+            let rule =
+                |number| format!("rule r{number} {{ severity: low on process.exec where {} }}\n", tests.join(" or "));
+            (0..count).map(rule).collect()
+        };
+        let mut library = library(vec![]);
+        load(&mut library, &[("/r.trap", &dear(2))]).unwrap();
+        let refused = load(&mut library, &[("/r.trap", &dear(20))]).unwrap_err();
+        assert!(refused.reason.contains("one `process.exec` event can use"), "{}", refused.reason);
+        assert_eq!((refused.generation, running(&library)), (2, vec!["r0", "r1"]));
+        load(&mut library, &[("/r.trap", &dear(3))]).unwrap();
+    }
 }

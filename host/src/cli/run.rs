@@ -362,14 +362,14 @@ impl Status {
         let waiting =
             if queue.waiting > 0 { format!("  {} waiting", grouped(queue.waiting as u64)) } else { String::new() };
         format!(
-            "{}{}{}  {} events  {}/s  {} alerts{lost}{waiting}  {} rules  generation {}",
+            "{}{}{}  {}  {}/s  {}{lost}{waiting}  {}  generation {}",
             if stopping { "stopping  " } else { "" },
             if unsigned { "UNSIGNED RULES  " } else { "" },
             agent.facts().profile,
-            grouped(events),
+            summary::count(events, "event", "events"),
             grouped(self.rate.round() as u64),
-            grouped(alerts),
-            ruleset.rules.len(),
+            summary::count(alerts, "alert", "alerts"),
+            summary::count(ruleset.rules.len() as u64, "rule", "rules"),
             ruleset.number,
         )
     }
@@ -394,4 +394,44 @@ fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
         (Some(Ok(folder)), Some(name)) => folder.join(name),
         _ => path,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::agent::load::load;
+    use crate::agent::worker::Worker;
+    use crate::cli::exit_code;
+
+    fn code(outlet: io::Result<()>, blind: bool, panicked: bool) -> String {
+        let worker = Worker::new(Arc::new(load(&[], catalogue()).unwrap().ruleset)).unwrap();
+        let blind = blind.then(|| SensorError { profile: "linux-proc", reason: "gone".into() });
+        let end = End { worker: Some(Box::new(WorkerEnd { worker, outlet })), blind, panicked };
+        format!("{:?}", exit_code(end.outcome(&Mutex::default())))
+    }
+
+    #[test]
+    fn how_it_ended_is_the_exit_code() {
+        let expect = |number: u8| format!("{:?}", std::process::ExitCode::from(number));
+        assert_eq!(code(Ok(()), false, false), expect(0));
+        assert_eq!(code(Ok(()), true, false), expect(3));
+        assert_eq!(code(Ok(()), false, true), expect(3));
+        assert_eq!(code(Err(io::ErrorKind::BrokenPipe.into()), false, false), expect(0));
+        assert_eq!(code(Err(io::ErrorKind::StorageFull.into()), false, false), expect(3));
+    }
+
+    #[test]
+    fn a_path_is_the_one_that_clients_know_the_file_by() {
+        let root = tempfile::tempdir().unwrap();
+        let real = root.path().canonicalize().unwrap();
+        fs::create_dir(real.join("rules")).unwrap();
+        fs::write(real.join("rules/a.trap"), "").unwrap();
+        assert_eq!(resolved(Path::new(STOCK)).unwrap(), Path::new(STOCK));
+        assert_eq!(resolved(&real.join("rules/../rules")).unwrap(), real.join("rules"));
+        assert_eq!(resolved(&real.join("rules/../rules/a.trap")).unwrap(), real.join("rules/a.trap"));
+        let none = real.join("none/b.trap");
+        assert_eq!(resolved(&none).unwrap(), none, "it is the one who opens it that complains");
+    }
 }

@@ -61,6 +61,8 @@ pub(super) struct Told {
     broken: u64,
     /// Events that never arrived.
     lost: u64,
+    /// Whether that is more than there can have been.
+    lost_at_most: bool,
     /// At how many the next word about them is said.
     lost_next: u64,
     /// Why the recording is not whole.
@@ -155,18 +157,19 @@ impl Outlet for Telling {
     }
 
     fn gap(&mut self, gap: Gap) {
-        let (lost, say) = {
+        let (lost, most, say) = {
             let mut told = self.told();
             told.lost = told.lost.saturating_add(gap.count);
+            told.lost_at_most |= !gap.exact;
             let say = told.lost >= told.lost_next;
             if say {
                 // Each time there are twice as many: a flood of losses is no flood of words.
                 told.lost_next = told.lost.saturating_mul(2);
             }
-            (told.lost, say)
+            (told.lost, told.lost_at_most, say)
         };
         if say {
-            let most = if gap.exact { "" } else { "at most " };
+            let most = if most { "at most " } else { "" };
             let events = count(lost, "event", "events");
             self.console.warning(&format!("{most}{events} lost so far: {}", gap.reason));
         }
