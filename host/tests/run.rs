@@ -264,3 +264,59 @@ fn a_reader_who_has_seen_enough_ends_the_run() {
     assert_eq!(agent.ends().code(), Some(0), "{}", agent.said);
     assert!(agent.said.contains("alert"), "the summary was printed:\n{}", agent.said);
 }
+
+#[test]
+fn rules_are_loaded_changed_broken_listed_and_unloaded_while_it_runs() {
+    let bench = Bench::new();
+    let control = bench.control();
+    let mut agent = Agent::watching(bench.path(), &["--control", &control, "--dev", "--summary", "s.json"]);
+    let _shells = Shells::run("loaded_while_running");
+    let ask = |args: &[&str]| {
+        let args = [args, &["--control", &control, "--format", "json"]].concat();
+        let (status, out, said) = bench.trapline(&args);
+        (status.code(), serde_json::from_str::<Value>(&out).unwrap_or_else(|error| panic!("{error}: {out} {said}")))
+    };
+    let first = |alert: &Value| alert["trapline"]["source"]["record"].as_u64().unwrap();
+
+    bench.write("r.trap", &rule("mine", "loaded_while_running"));
+    let (code, changed) = ask(&["load", "r.trap"]);
+    assert_eq!((code, &changed["changed"]["loaded"][0]), (Some(0), &Value::from("mine")), "{changed}");
+    let alert = agent.alert("mine", "loaded_while_running");
+    assert_eq!((&alert["trapline"]["stage"], &alert["trapline"]["generation"]), (&"dev".into(), &2.into()));
+    assert!(first(&alert) >= changed["changed"]["from_sequence"].as_u64().unwrap());
+
+    bench.write("r.trap", "rule mine { severity: low on process.exec where process.nmae == \"x\" }\n");
+    let (code, refused) = ask(&["load", "r.trap"]);
+    assert_eq!(code, Some(2));
+    assert!(refused["refused"]["diagnostics"][0].as_str().unwrap().contains("unknown-field"), "{refused}");
+    assert_eq!(refused["refused"]["generation"], 2);
+    agent.alert("mine", "loaded_while_running");
+
+    let text = rule("mine", "loaded_while_running").replace("low", "high");
+    bench.write("r.trap", &text);
+    let (_, changed) = ask(&["load", "r.trap"]);
+    assert_eq!(changed["changed"]["replaced"][0], "mine", "{changed}");
+    let alert = loop {
+        let alert = agent.alert("mine", "loaded_while_running");
+        if alert["trapline"]["generation"] == 3 {
+            break alert;
+        }
+    };
+    assert_eq!(alert["trapline"]["severity"], "high");
+
+    let (_, list) = ask(&["list"]);
+    let rules = list["listing"]["rules"].as_array().unwrap();
+    let mine = rules.iter().find(|rule| rule["name"] == "mine").unwrap();
+    assert!(mine["alerts"].as_u64().unwrap() >= 3, "{mine}");
+    assert_eq!((&mine["signed"], &mine["since"]), (&Value::from(false), &3.into()));
+    assert!(list["listing"]["inert"].as_array().unwrap().iter().any(|rule| rule["lacks"] == "for windows"));
+
+    let (code, changed) = ask(&["unload", "mine"]);
+    assert_eq!((code, &changed["changed"]["unloaded"][0]), (Some(0), &"mine".into()), "{changed}");
+    let (_, list) = ask(&["list"]);
+    assert!(list["listing"]["rules"].as_array().unwrap().iter().all(|rule| rule["name"] != "mine"));
+    agent.says("gone (mine)");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends().code(), Some(0), "{}", agent.said);
+    assert!(agent.said.contains("mine"), "a rule that is gone keeps its name in the summary:\n{}", agent.said);
+}

@@ -85,7 +85,7 @@ pub struct Origin {
 pub struct Alert {
     /// The rule.
     pub rule: Arc<RuleInfo>,
-    /// Digest of the program that matched and of the event's source and sequence number: the same on every replay.
+    /// Digest of the program that matched and of the event's source, sequence number and time: the same on every replay.
     pub id: String,
     /// SHA-256 of the program.
     pub program_digest: [u8; 32],
@@ -253,13 +253,15 @@ impl RuleInfo {
     }
 }
 
-/// The id of an alert: a digest of program, source and sequence number of the event.
-pub fn alert_id(program: &[u8; 32], source: &str, sequence: u64) -> String {
+/// The id of an alert: a digest of program, source, sequence number and time of the event. The time is in it because a
+/// live source counts from 0 again at each start.
+pub fn alert_id(program: &[u8; 32], source: &str, sequence: u64, time_ns: i64) -> String {
     let mut hasher = Sha256::new();
     hasher.update(program);
     hasher.update((source.len() as u64).to_le_bytes());
     hasher.update(source);
     hasher.update(sequence.to_le_bytes());
+    hasher.update(time_ns.to_le_bytes());
     hex(&hasher.finalize())
 }
 
@@ -400,11 +402,11 @@ pub(crate) mod tests {
 
     #[test]
     fn an_alert_has_one_id_per_program_source_and_event() {
-        let id = alert_id(&[1; 32], "a", 1);
-        assert_eq!(id, alert_id(&[1; 32], "a", 1));
+        let id = alert_id(&[1; 32], "a", 1, 9);
+        assert_eq!(id, alert_id(&[1; 32], "a", 1, 9));
         assert_eq!(id.len(), 64);
-        for other in [alert_id(&[2; 32], "a", 1), alert_id(&[1; 32], "b", 1), alert_id(&[1; 32], "a", 2)] {
-            assert_ne!(id, other);
+        for other in [([2; 32], "a", 1, 9), ([1; 32], "b", 1, 9), ([1; 32], "a", 2, 9), ([1; 32], "a", 1, 8)] {
+            assert_ne!(id, alert_id(&other.0, other.1, other.2, other.3));
         }
     }
 

@@ -507,9 +507,12 @@ fn notes(next: &InForce, changed: &BTreeSet<String>, diagnostics: &[Diagnostic])
         notes.push(format!("`{}` is set aside: {}", aside.info.name, aside.lacks));
     }
     let warnings = diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Warning);
-    let warnings = warnings
-        .filter(|diagnostic| diagnostic.labels.first().is_some_and(|label| changed.contains(&label.span.source.name)));
-    notes.extend(warnings.take(DIAGNOSTICS_SHOWN_MAX).map(|diagnostic| render(diagnostic, false)));
+    let warnings = warnings.filter_map(|warning| Some((warning, &warning.labels.first()?.span)));
+    let warnings = warnings.filter(|(_, span)| changed.contains(&span.source.name));
+    notes.extend(warnings.take(DIAGNOSTICS_SHOWN_MAX).map(|(warning, span)| {
+        let line = span.source.line_of(span.range.start);
+        format!("{}:{line}: {} [{}]", span.source.name, warning.message, warning.code)
+    }));
     if next.ruleset.rules.is_empty() {
         notes.push("no rule is in force now".to_owned());
     }
@@ -714,7 +717,7 @@ mod tests {
         let change = edited.change.unwrap();
         let notes = &change.changed.notes;
         assert_eq!(notes.first().unwrap(), "`b` is set aside: no process.tty.name");
-        assert!(notes.iter().any(|note| note.starts_with("warning[missing-key]")), "{notes:?}");
+        assert!(notes.iter().any(|note| note.ends_with("b.trap:1: rule `b` has no title [missing-key]")), "{notes:?}");
         assert_eq!(notes.last().unwrap(), "no rule is in force now");
         assert_eq!(change.next().inert.len(), 3);
     }

@@ -301,7 +301,7 @@ fn report(ruleset: &Ruleset, event: &Event<'_>, judged: &Judged<'_>, counts: &mu
         counts.rule(&rule.info.id).alerts += 1;
         on(Output::Alert(Box::new(Alert {
             rule: rule.info.clone(),
-            id: alert_id(&digest, &event.position.file, event.sequence),
+            id: alert_id(&digest, &event.position.file, event.sequence, event.time_ns),
             program_digest: digest,
             catalogue_digest: program.object.catalogue_digest,
             time_ns: event.time_ns,
