@@ -20,4 +20,5 @@ pub mod summary;
 pub mod supply;
 pub mod synthetic;
 pub mod trial;
+pub mod watch;
 pub mod worker;
