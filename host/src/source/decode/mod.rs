@@ -237,10 +237,13 @@ impl Event<'_> {
         let mut errors = Vec::new();
         let left_out = self.mark_left_out(writer, &wants, &mut errors);
         let catalogue = &self.shared.catalogue;
-        self.each_value(&wants, &mut errors, &mut |slot, field, value| {
+        let impaired = self.impaired();
+        // Written once: what is replaced in a record still takes its room.
+        let whole = |slot: Slot| wants(slot) && !impaired.iter().any(|(impaired, ..)| *impaired == slot);
+        self.each_value(&whole, &mut errors, &mut |slot, field, value| {
             value.with_cell(|cell| writer.set(slot, catalogue.field(field).bytes_max, &cell));
         });
-        for (slot, field, lost) in self.impaired() {
+        for (slot, field, lost) in impaired {
             if wants(slot) {
                 self.mark(writer, slot, field, lost);
             }

@@ -477,3 +477,305 @@ impl Serialize for Arguments<'_> {
         serializer.collect_seq(self.0.arguments().take(ARGUMENTS_MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use serde_json::Value;
+    use trapline_programs::catalogue::{catalogue, taxonomy};
+    use trapline_vm::record::{ClassId, FieldId, Layouts, Os, RECORD_LEN_MAX, RecordView, RecordWriter, Slot, state};
+
+    use super::*;
+    use crate::source::live::stat::Owner;
+    use crate::source::live::table::{ANCESTORS_MAX, Ended, Executed, Seen, Start};
+    use crate::source::{Decoder, Payload, Position, RawEvent, SourceId};
+
+    const OWNER: Owner = Owner { uid: 1000, effective_uid: 0, saved_uid: 0, gid: 100, effective_gid: 5 };
+
+    fn writer(profile: &'static str) -> Writer {
+        let folder = tempfile::tempdir().unwrap();
+        let names = |file: &str, text: &str| {
+            let path = folder.path().join(file);
+            std::fs::write(&path, text).unwrap();
+            Names::new(path)
+        };
+        Writer {
+            profile,
+            host: Host {
+                name: "web01".to_owned(),
+                hostname: "web01".to_owned(),
+                os: System::from_os_release("ID=debian\nNAME=\"Debian GNU/Linux\"\nVERSION_ID='12'\n"),
+            },
+            users: names("passwd", "root:x:0:0\nalice:x:1000:100\n"),
+            groups: names("group", "tty:x:5:\n"),
+        }
+    }
+
+    fn image(path: &str, arguments: &str) -> Image {
+        let line = CommandLine::from_raw(format!("{path}\0{arguments}").as_bytes()).unwrap();
+        Image::new(Known::Is(path.into()), Known::Is(line))
+    }
+
+    fn seen(pid: u32, parent_pid: Known<u32>, image: Image) -> Seen {
+        Seen {
+            pid,
+            start: Start { time_ns: i64::from(pid) * 1_000_000_000, ticks: u64::from(pid) * 100, known: true },
+            parent_pid,
+            image,
+            owner: Known::Is(OWNER),
+            session: Known::Is(20),
+            tty: Known::Is(34816),
+            threads: 1,
+        }
+    }
+
+    /// A process that nothing is known of but its number.
+    fn unknown(pid: u32) -> Seen {
+        Seen {
+            start: Start { time_ns: 5, ticks: 5, known: false },
+            owner: Known::Lost,
+            session: Known::Lost,
+            tty: Known::Lost,
+            ..seen(pid, Known::Lost, Image::default())
+        }
+    }
+
+    fn table() -> Table {
+        let mut table = Table::new(b"boot");
+        table.see(seen(1, Known::None, image("/sbin/init", ""))).unwrap();
+        table.see(seen(20, Known::Is(1), image("/bin/bash", "-l\0"))).unwrap();
+        table
+    }
+
+    fn exec(writer: &Writer, table: &Table, pid: u32, image: &Image) -> Value {
+        let about = About::Exec {
+            image,
+            directory: &Known::Is("/tmp".into()),
+            parent_directory: &Known::Is("/home/alice".into()),
+        };
+        json(&writer.write(table, table.live(pid).unwrap(), 1_700_000_000_123_456_789, &about).unwrap())
+    }
+
+    fn exit(writer: &Writer, table: &Table, pid: u32, status: Option<u32>, told: bool) -> Value {
+        let about = About::Exit { status, told };
+        json(&writer.write(table, table.live(pid).unwrap(), 1_700_000_000_123_456_789, &about).unwrap())
+    }
+
+    fn json(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    /// The class and profile that the event is decoded to, and the state of each field that it says something of.
+    fn decoded(event: &Value) -> (ClassId, &'static str, BTreeMap<String, u8>) {
+        let layouts = Layouts::new(Arc::clone(catalogue()));
+        let raw = RawEvent {
+            source: SourceId::default(),
+            sequence: 0,
+            position: Position { file: "live".into(), record: 0 },
+            payload: Payload::Json(Bytes::from(event.to_string())),
+        };
+        let mut found = None;
+        Decoder::new(Arc::clone(catalogue())).decode(&raw, &mut |event| {
+            let event = event.unwrap();
+            assert_eq!((event.os, event.time_ns), (Some(Os::Linux), 1_700_000_000_123_456_789));
+            let mut bytes = vec![0; RECORD_LEN_MAX as usize];
+            let slots = layouts.slot_count(event.family());
+            let mut writer = RecordWriter::new(&mut bytes, slots, &event.header(&layouts)).unwrap();
+            assert_eq!(event.fill(&mut writer, &layouts, |_| true), []);
+            writer.finish();
+            let view = RecordView::new(&bytes).unwrap();
+            let fields = catalogue().family(event.family()).fields.iter();
+            let states = (0u16..).zip(fields).filter_map(|(slot, field)| match view.state(Slot(slot)) {
+                0 => None,
+                state => Some((catalogue().field(*field).name.clone(), state)),
+            });
+            found = Some((event.class, event.profile, states.collect()));
+        });
+        found.unwrap()
+    }
+
+    fn supplied(profile: &str, class: ClassId) -> BTreeSet<String> {
+        let fields = (0u16..).map(FieldId).zip(&catalogue().fields);
+        fields.filter(|(id, _)| taxonomy::supplies(profile, class, *id)).map(|(_, field)| field.name.clone()).collect()
+    }
+
+    /// The events of one profile: a program that starts, and its end.
+    fn both(writer: &Writer, table: &Table, pid: u32, image: &Image) -> [Value; 2] {
+        let told = writer.profile == "linux-connector";
+        [exec(writer, table, pid, image), exit(writer, table, pid, told.then_some(0x700), told)]
+    }
+
+    #[test]
+    fn a_full_event_has_the_fields_of_its_profile_and_no_other() {
+        for profile in ["linux-connector", "linux-proc"] {
+            let mut table = table();
+            let image = image("/usr/bin/id", "-u\0");
+            table.see(seen(30, Known::Is(20), image.clone())).unwrap();
+            for (event, class) in
+                both(&writer(profile), &table, 30, &image).iter().zip(["process.exec", "process.exit"])
+            {
+                let (found, found_profile, states) = decoded(event);
+                assert_eq!((catalogue().class(found).name.as_str(), found_profile), (class, profile));
+                let present: BTreeSet<String> = states
+                    .iter()
+                    .filter(|(_, state)| **state == state::PRESENT)
+                    .map(|(name, _)| name.clone())
+                    .collect();
+                assert_eq!(present, supplied(profile, found), "{profile} {class} {event:#}");
+                assert_eq!(present.len(), states.len(), "nothing is lost or cut: {event:#}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_lost_and_never_absent() {
+        for profile in ["linux-connector", "linux-proc"] {
+            let mut table = Table::new(b"boot");
+            let key = table.see(unknown(30)).unwrap();
+            let about =
+                About::Exec { image: &Image::default(), directory: &Known::Lost, parent_directory: &Known::Lost };
+            let writer = writer(profile);
+            let started = json(&writer.write(&table, key, 1_700_000_000_123_456_789, &about).unwrap());
+            let ended = exit(&writer, &table, 30, None, profile == "linux-connector");
+            for event in [started, ended] {
+                let (class, _, states) = decoded(&event);
+                let told: BTreeSet<String> = states.keys().cloned().collect();
+                assert_eq!(told, supplied(profile, class), "{event:#}");
+                for (name, state) in states {
+                    let known = ["event.", "host.", "process.pid", "process.entity_id", "process.end"];
+                    let expected =
+                        if known.iter().any(|known| name.starts_with(known)) { state::PRESENT } else { state::LOST };
+                    assert_eq!(state, expected, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_where_the_catalogue_has_them() {
+        let mut table = table();
+        let image = image("/usr/bin/id", "-u\0two words\0");
+        table.see(seen(30, Known::Is(20), image.clone())).unwrap();
+        let event = exec(&writer("linux-connector"), &table, 30, &image);
+        let process = &event["process"];
+        assert_eq!(event["@timestamp"], "2023-11-14T22:13:20.123456789Z");
+        assert_eq!((&process["name"], &process["executable"]), (&Value::from("id"), &Value::from("/usr/bin/id")));
+        assert_eq!(process["command_line"], "/usr/bin/id -u two words");
+        assert_eq!(process["args"], serde_json::json!(["/usr/bin/id", "-u", "two words"]));
+        assert_eq!(
+            (&process["args_count"], &process["start"]),
+            (&Value::from(3), &Value::from("1970-01-01T00:00:30Z"))
+        );
+        assert_eq!(
+            (&process["tty"]["name"], &process["interactive"]),
+            (&Value::from("/dev/pts/0"), &Value::from(true))
+        );
+        assert_eq!(process["user"], serde_json::json!({ "id": "0", "name": "root" }));
+        assert_eq!(process["real_user"], serde_json::json!({ "id": "1000", "name": "alice" }));
+        assert_eq!(
+            (&process["group"]["name"], &process["real_group"]["id"]),
+            (&Value::from("tty"), &Value::from("100"))
+        );
+        assert_eq!((&event["user"]["name"], &event["user"]["group"]["id"]), (&Value::from("root"), &Value::from("5")));
+        assert_eq!(process["parent"]["args"], serde_json::json!(["/bin/bash", "-l"]));
+        assert_eq!(process["parent"]["working_directory"], "/home/alice");
+        let names: Vec<&Value> =
+            process["ancestors"].as_array().unwrap().iter().map(|ancestor| &ancestor["name"]).collect();
+        assert_eq!(names, ["bash", "init"]);
+        assert_eq!(process["ancestors"][0]["entity_id"], process["parent"]["entity_id"]);
+        assert_eq!(event["host"]["os"]["name"], "Debian GNU/Linux");
+        assert_eq!(event["trapline"], serde_json::json!({ "class": "process.exec", "profile": "linux-connector" }));
+    }
+
+    #[test]
+    fn what_there_is_none_of_is_neither_there_nor_lost() {
+        let mut table = Table::new(b"boot");
+        let of_kernel = Image { name: Known::Is("[kthreadd]".into()), executable: Known::None, line: Known::None };
+        let mut first = seen(2, Known::None, of_kernel.clone());
+        first.tty = Known::None;
+        table.see(first).unwrap();
+        let about = About::Exec { image: &of_kernel, directory: &Known::None, parent_directory: &Known::None };
+        let event = writer("linux-proc").write(&table, table.live(2).unwrap(), 1_700_000_000_123_456_789, &about);
+        let event = json(&event.unwrap());
+        let (_, _, states) = decoded(&event);
+        for absent in
+            ["process.executable", "process.args", "process.tty.name", "process.parent.pid", "process.ancestors"]
+        {
+            assert_eq!(states.get(absent), None, "{absent}");
+        }
+        assert_eq!(
+            (&event["process"]["interactive"], &event["process"]["name"]),
+            (&Value::from(false), &Value::from("[kthreadd]"))
+        );
+        assert_eq!(event["trapline"]["lost"], Value::Null);
+    }
+
+    #[test]
+    fn what_is_known_in_part_is_truncated() {
+        let mut table = table();
+        let arguments = "x\0".repeat(ARGUMENTS_MAX - 2);
+        for (more, count, cut) in
+            [("", ARGUMENTS_MAX - 1, false), ("x\0", ARGUMENTS_MAX, false), ("x\0x\0", ARGUMENTS_MAX + 1, true)]
+        {
+            let image = image("/bin/echo", &format!("{arguments}{more}"));
+            table.see(seen(30, Known::Is(20), image.clone())).unwrap();
+            let event = exec(&writer("linux-connector"), &table, 30, &image);
+            let (_, _, states) = decoded(&event);
+            assert_eq!(event["process"]["args_count"], count);
+            assert_eq!(event["process"]["args"].as_array().unwrap().len(), count.min(ARGUMENTS_MAX));
+            assert_eq!(states["process.args"] & state::TRUNCATED != 0, cut, "{count}");
+            assert_eq!(states["process.command_line"], state::PRESENT);
+        }
+        // A line that the sensor cut: how many arguments there are, nobody knows.
+        let image = image("/bin/echo", &"y".repeat(200 * 1024));
+        table.see(seen(30, Known::Is(20), image.clone())).unwrap();
+        let (_, _, states) = decoded(&exec(&writer("linux-connector"), &table, 30, &image));
+        for cut in ["process.command_line", "process.args"] {
+            assert_eq!(states[cut], state::PRESENT | state::TRUNCATED, "{cut}");
+        }
+        assert_eq!(states["process.args_count"], state::LOST);
+        // Of children only the beginning of the parent's line is told.
+        table.fork(30, 31, Start { time_ns: 1, ticks: 1, known: true }).unwrap();
+        let (_, _, states) = decoded(&exec(&writer("linux-connector"), &table, 31, &image));
+        assert_eq!(states["process.parent.command_line"], state::PRESENT | state::TRUNCATED);
+        assert_eq!(states["process.ancestors"], state::PRESENT | state::TRUNCATED);
+    }
+
+    #[test]
+    fn ancestors_beyond_the_depth_make_the_list_a_part() {
+        for (above, state) in [(ANCESTORS_MAX, state::PRESENT), (ANCESTORS_MAX + 1, state::PRESENT | state::TRUNCATED)]
+        {
+            let mut table = Table::new(b"boot");
+            let image = image("/bin/x", "");
+            table.see(seen(1, Known::None, image.clone())).unwrap();
+            let last = u32::try_from(above).unwrap() + 1;
+            for pid in 2..=last {
+                table.fork(pid - 1, pid, Start { time_ns: 1, ticks: 1, known: true }).unwrap();
+            }
+            let (_, _, states) = decoded(&exec(&writer("linux-connector"), &table, last, &image));
+            assert_eq!(states["process.ancestors"], state, "{above}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_process_says_what_it_ran() {
+        let mut table = table();
+        let image = image("/usr/bin/id", "-u\0");
+        let key = table.fork(20, 30, Start { time_ns: 1, ticks: 1, known: true }).unwrap();
+        table.exec(key, &Executed { image, terminal: None });
+        assert_eq!(table.exit(30, 0x8b), Ended::Process(key, 0x8b));
+        let about = About::Exit { status: Some(0x8b), told: true };
+        let event = json(&writer("linux-connector").write(&table, key, 7, &about).unwrap());
+        assert_eq!(event["process"]["executable"], "/usr/bin/id");
+        assert_eq!(event["process"]["exit_code"], 128 + 11);
+        assert_eq!(event["process"]["end"], event["@timestamp"]);
+        table.release(key);
+        assert_eq!(writer("linux-connector").write(&table, key, 7, &about), None, "what is not kept is not told");
+        for (status, code) in [(0, 0), (0x100, 1), (0xff00, 255), (9, 137), (0x8b, 139)] {
+            assert_eq!(exit_code_of(status), code);
+        }
+    }
+}
