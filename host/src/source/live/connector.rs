@@ -36,10 +36,14 @@ const PROFILE: &str = "linux-connector";
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// Messages that wait in the inbox; more wait with the kernel.
 const INBOX_MAX: usize = 8192;
+/// Processes that were looked at and not told of yet: each can have a command line of full length.
+const LOOKED_MAX: usize = 256;
 /// Messages after which [`Sensor::receive`] comes back, also when there are more.
 const TURN_MAX: usize = 1024;
 /// After a loss the table is repaired, no more often than this.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
+/// How long a repair waits for a moment without messages.
+const REPAIR_WAITS: Duration = Duration::from_secs(5);
 /// How long a message about a process may still be on its way when `/proc` says that the process has gone.
 const SUSPECT_FOR: Duration = Duration::from_millis(100);
 /// Processes that are looked after because they may have ended.
@@ -61,7 +65,9 @@ pub(super) struct ConnectorSensor {
     socket: Connector,
     datagram: Vec<u8>,
     inbox: VecDeque<Waiting>,
-    /// How many at the front of the inbox have been looked at.
+    /// How many at the front of the inbox need not be looked at any more.
+    passed: usize,
+    /// How many of these hold what was seen.
     looked: usize,
     holes: Holes,
     table: Table,
@@ -74,7 +80,7 @@ pub(super) struct ConnectorSensor {
     repaired: Instant,
     names_looked: Instant,
     suspects: VecDeque<Suspect>,
-    is_prompt: bool,
+    priority_raised: bool,
 }
 
 /// Something in the inbox.
@@ -116,6 +122,7 @@ impl ConnectorSensor {
             socket,
             datagram: vec![0; MESSAGE_BYTES_MAX],
             inbox: VecDeque::new(),
+            passed: 0,
             looked: 0,
             holes: Holes::default(),
             table: Table::new(&boot_id()),
@@ -132,7 +139,7 @@ impl ConnectorSensor {
             repaired: now,
             names_looked: now,
             suspects: VecDeque::new(),
-            is_prompt: false,
+            priority_raised: false,
         };
         sensor.subscribe()?;
         sensor.scan().map_err(|error| format!("/proc cannot be read: {error}"))?;
@@ -143,17 +150,20 @@ impl ConnectorSensor {
     /// Asks the kernel to be told, and waits for its answer. Events that come meanwhile stay in the inbox.
     fn subscribe(&mut self) -> Result<(), String> {
         let error = |error: std::io::Error| format!("the kernel refuses: {error}");
-        self.socket.send(&message::request_to_listen()).map_err(error)?;
+        // So that the answer to somebody else is not taken for ours. Where the kernel tells another of processes that
+        // have other numbers there, it does not answer here, but its messages come.
+        let mark = u32::try_from(linux::clock::monotonic() & 0x7fff_ffff).unwrap_or(0);
+        self.socket.send(&message::request_to_listen(mark)).map_err(error)?;
         let until = Instant::now() + ANSWER_WAIT;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             self.socket.wait(left).map_err(error)?;
             self.fill().map_err(error)?;
-            // An event is an answer too: the kernel tells.
             match self.inbox.iter().find_map(|waiting| match waiting {
-                Waiting::Message(Message { what: What::Answer { error }, .. }, _) => Some(*error),
-                Waiting::Message(..) => Some(0),
-                Waiting::Lost(_) => None,
+                Waiting::Message(Message { what: What::Answer { error, to }, .. }, _) if *to == mark + 1 => {
+                    Some(*error)
+                }
+                _ => None,
             }) {
                 Some(0) => return Ok(()),
                 Some(number) => return Err(error(std::io::Error::from_raw_os_error(number.cast_signed()))),
@@ -164,15 +174,19 @@ impl ConnectorSensor {
                 }
                 None => {}
             }
+            if self.inbox.len() >= INBOX_MAX {
+                return Err("the kernel tells others and does not answer".to_owned());
+            }
         }
     }
 
     /// Takes what the socket has into the inbox.
     fn fill(&mut self) -> std::io::Result<()> {
-        while self.inbox.len() < INBOX_MAX {
+        // Also what is not for us is looked at no more often than this.
+        for _ in self.inbox.len()..INBOX_MAX {
             let length = match self.socket.receive(&mut self.datagram)? {
                 Arrived::Nothing => return Ok(()),
-                // How much it was, the numbers of the messages tell.
+                // How much did not fit, the numbers of the messages tell.
                 Arrived::Overflow | Arrived::Foreign => continue,
                 Arrived::Bytes(length) => length,
             };
@@ -190,9 +204,9 @@ impl ConnectorSensor {
 
     /// Looks at the processes in the inbox that run another program.
     fn look(&mut self) {
-        while self.looked < self.inbox.len() {
-            let at = self.looked;
-            self.looked += 1;
+        while self.passed < self.inbox.len() && self.looked < LOOKED_MAX {
+            let at = self.passed;
+            self.passed += 1;
             let Some(Waiting::Message(Message { what: What::Exec(task), .. }, None)) = self.inbox.get(at) else {
                 continue;
             };
@@ -206,6 +220,7 @@ impl ConnectorSensor {
             let parent_directory = parent.map_or(Known::Lost, |pid| self.looker.directory(pid));
             if let Some(Waiting::Message(_, seen)) = self.inbox.get_mut(at) {
                 *seen = Some(Box::new(Glimpse { look, parent, parent_directory }));
+                self.looked += 1;
             }
         }
     }
@@ -213,7 +228,7 @@ impl ConnectorSensor {
     /// Takes the first of the inbox into the table, and hands over what it tells.
     fn apply_next(&mut self, on: &mut dyn FnMut(Received)) {
         let Some(first) = self.inbox.pop_front() else { return };
-        self.looked = self.looked.saturating_sub(1);
+        self.passed = self.passed.saturating_sub(1);
         let (message, glimpse) = match first {
             Waiting::Lost(count) => {
                 on(Received::Gap(Gap { count, exact: true, reason: "the kernel had no room for more messages" }));
@@ -222,6 +237,7 @@ impl ConnectorSensor {
             }
             Waiting::Message(message, glimpse) => (message, glimpse),
         };
+        self.looked = self.looked.saturating_sub(usize::from(glimpse.is_some()));
         let time_ns = i64::try_from(message.time_ns).unwrap_or(i64::MAX);
         match message.what {
             What::Fork { child, .. } if !child.is_process() => self.table.thread(child.process),
@@ -288,7 +304,9 @@ impl ConnectorSensor {
         let known = self.table.live(pid).and_then(|key| self.table.get(key));
         let same = known.is_some_and(|process| {
             let seen = glimpse.look.stat.as_ref();
-            seen.is_none_or(|seen| seen.start_ticks.abs_diff(process.start.ticks) <= 2)
+            // One whose beginning was lost, and with it its user.
+            let complete = seen.is_none() || !process.owner.is_lost();
+            complete && seen.is_none_or(|seen| seen.start_ticks.abs_diff(process.start.ticks) <= 2)
         });
         if !same {
             // Its beginning was lost, or is from before the table.
@@ -298,6 +316,9 @@ impl ConnectorSensor {
             }
         }
         let Some(key) = self.table.live(pid) else { return on(Received::Gap(TOO_MANY)) };
+        if self.table.get(key).is_none_or(|process| process.start.ticks > made.ticks + 1) {
+            return on(Received::Gap(USED_AGAIN));
+        }
         let terminal = glimpse.look.terminal();
         let executed = Executed { image: glimpse.look.image, terminal };
         self.table.exec(key, &executed);
@@ -344,7 +365,9 @@ impl ConnectorSensor {
             }
         }
         for seen in found.into_iter().rev() {
-            self.table.see(seen);
+            if let Some(key) = self.table.see(seen) {
+                self.table.link_parent(key);
+            }
         }
     }
 
@@ -412,10 +435,10 @@ impl ConnectorSensor {
 
     /// What has to be done from time to time.
     fn tend(&mut self, on: &mut dyn FnMut(Received)) -> std::io::Result<()> {
-        if !self.is_prompt {
+        if !self.priority_raised {
             // Only now: it is a matter of the thread that receives.
             linux::raise_priority();
-            self.is_prompt = true;
+            self.priority_raised = true;
         }
         let offsets = Offsets::now();
         if offsets.monotonic.abs_diff(self.offsets.monotonic) > CLOCK_SET_NS.unsigned_abs()
@@ -429,7 +452,8 @@ impl ConnectorSensor {
             self.writer.users.refresh();
             self.writer.groups.refresh();
         }
-        if self.inbox.is_empty() && self.repair_at.is_some_and(|at| at <= now) {
+        let due = |at: Instant| at <= now && (self.inbox.is_empty() || at + REPAIR_WAITS <= now);
+        if self.repair_at.is_some_and(due) {
             self.repair_at = None;
             self.scan()?;
             self.repaired = Instant::now();
@@ -481,6 +505,8 @@ fn facts() -> Facts {
     );
     Facts { profile: PROFILE, title: "the kernel's process connector".to_owned(), blind }
 }
+
+const USED_AGAIN: Gap = Gap { count: 1, exact: true, reason: "the number of a process was used again" };
 
 /// Whether a look at the process after this message, made before that moment, sees something else than before it.
 fn is_end_of_look(later: &Waiting, pid: u32, before_ns: i64) -> bool {

@@ -55,8 +55,8 @@ pub(super) struct Message {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// An answer to somebody's request: 0, or an error number.
-    Answer { error: u32 },
+    /// An answer to somebody's request: 0, or an error number. `to` is one more than what the request said.
+    Answer { error: u32, to: u32 },
     /// A task made another one.
     Fork { parent: Task, child: Task },
     /// A task runs another program now.
@@ -77,14 +77,14 @@ pub(super) enum What {
     Other(u32),
 }
 
-/// The request to be told of all process events.
-pub(super) fn request_to_listen() -> Vec<u8> {
+/// The request to be told of all process events. Its answer has `mark + 1`, and all who listen get it.
+pub(super) fn request_to_listen(mark: u32) -> Vec<u8> {
     let mut request = Vec::new();
     let length = NETLINK_HEADER_BYTES + CONNECTOR_HEADER_BYTES + size_of::<u32>();
     request.extend(u32::try_from(length).unwrap_or_default().to_ne_bytes());
     request.extend(NLMSG_DONE.to_ne_bytes());
     request.extend(0u16.to_ne_bytes());
-    for number in [0, 0, INDEX, VALUE, 0, 0] {
+    for number in [0, 0, INDEX, VALUE, 0, mark] {
         request.extend(u32::to_ne_bytes(number));
     }
     request.extend(4u16.to_ne_bytes());
@@ -114,14 +114,19 @@ fn connector_message(bytes: &[u8]) -> Option<Message> {
     let length = usize::from(u16::from_ne_bytes(bytes.get(16..18)?.try_into().ok()?));
     let event = bytes.get(CONNECTOR_HEADER_BYTES..)?.get(..length)?;
     let time_ns = u64::from_ne_bytes(event.get(8..16)?.try_into().ok()?);
-    Some(Message { sequence, cpu: u32_at(event, 4)?, time_ns, what: what(u32_at(event, 0)?, event)? })
+    Some(Message {
+        sequence,
+        cpu: u32_at(event, 4)?,
+        time_ns,
+        what: what(u32_at(event, 0)?, u32_at(bytes, 12)?, event)?,
+    })
 }
 
-fn what(kind: u32, event: &[u8]) -> Option<What> {
+fn what(kind: u32, ack: u32, event: &[u8]) -> Option<What> {
     let number = |index: usize| u32_at(event, EVENT_HEADER_BYTES + 4 * index);
     let task = |index: usize| Some(Task { thread: number(index)?, process: number(index + 1)? });
     Some(match kind {
-        0 => What::Answer { error: number(0)? },
+        0 => What::Answer { error: number(0)?, to: ack },
         0x1 => What::Fork { parent: task(0)?, child: task(2)? },
         0x2 => What::Exec(task(0)?),
         0x4 => What::Uid { task: task(0)?, real: number(2)?, effective: number(3)? },
@@ -186,7 +191,7 @@ pub(super) mod tests {
         bytes.extend(u32::try_from(16 + 20 + event.len()).unwrap().to_ne_bytes());
         bytes.extend(3u16.to_ne_bytes());
         bytes.extend(0u16.to_ne_bytes());
-        for number in [0, 0, 1, 1, sequence, 0] {
+        for number in [0, 0, 1, 1, sequence, 5] {
             bytes.extend(u32::to_ne_bytes(number));
         }
         bytes.extend(40u16.to_ne_bytes());
@@ -211,7 +216,7 @@ pub(super) mod tests {
     #[test]
     fn each_kind_is_read() {
         let task = Task { thread: 10, process: 11 };
-        assert_eq!(one(0, &[22]), What::Answer { error: 22 });
+        assert_eq!(one(0, &[22]), What::Answer { error: 22, to: 5 });
         assert_eq!(one(1, &[10, 11, 12, 13]), What::Fork { parent: task, child: Task { thread: 12, process: 13 } });
         assert_eq!(one(2, &[10, 11]), What::Exec(task));
         assert_eq!(one(4, &[10, 11, 1000, 0]), What::Uid { task, real: 1000, effective: 0 });
@@ -282,10 +287,11 @@ pub(super) mod tests {
 
     #[test]
     fn the_request_is_as_the_kernel_wants_it() {
-        let request = request_to_listen();
+        let request = request_to_listen(77);
         assert_eq!(request.len(), 40);
         assert_eq!(request[..4], 40u32.to_ne_bytes());
         assert_eq!(request[16..24], [1u32.to_ne_bytes(), 1u32.to_ne_bytes()].concat());
+        assert_eq!(request[28..32], 77u32.to_ne_bytes());
         assert_eq!(request[32..34], 4u16.to_ne_bytes());
         assert_eq!(request[36..], 1u32.to_ne_bytes());
     }

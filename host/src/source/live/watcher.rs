@@ -18,7 +18,7 @@ use super::accounts::Names;
 use super::event::{About, Writer};
 use super::look::{Look, Looker, blind, boot_id, host, pids};
 use super::stat::{self, Stat};
-use super::table::{Key, LIVE_MAX, Table};
+use super::table::{Key, LIVE_MAX, Process, Table};
 use super::value::Known;
 use crate::source::sensor::{Facts, Gap, Received, Sensor, SensorError};
 use crate::source::{Payload, Position, RawEvent, SourceId};
@@ -129,6 +129,10 @@ impl ProcSensor {
         blind.push(format!(
             "A program that ends within {LOOK_EVERY_MS} ms can be missed altogether; how many that may be is counted."
         ));
+        blind.push(
+            "The parent of a process that had ended already is not known: who took the process in counts as its parent."
+                .to_owned(),
+        );
         blind.push("Exit codes are not known: the kernel tells them to the parent alone.".to_owned());
         if self.looker.stat(1).is_none() {
             blind.push("This /proc hides the processes of other users.".to_owned());
@@ -153,23 +157,27 @@ impl ProcSensor {
         Some((key, look, watched))
     }
 
-    /// A number that was not there before.
-    fn begin(&mut self, pid: u32, on: &mut dyn FnMut(Received)) {
-        let Some((key, look, watched)) = self.take(pid) else { return };
-        self.seen = self.seen.saturating_add(1);
-        let Some(process) = self.table.get(key) else { return };
-        let parent = process.parent_pid.is().and_then(|pid| self.watched.get(pid));
-        // A copy of its parent that runs nothing else yet: the next looks will tell.
-        let copy = parent.is_some_and(|parent| match (parent.stack, watched.stack) {
-            (0, _) | (_, 0) => {
-                let parent = self.table.get(parent.key);
-                parent.is_some_and(|parent| parent.image.line == process.image.line)
-            }
-            (parent, own) => parent == own,
-        });
-        if !copy {
+    /// Numbers that were not there before.
+    fn begin(&mut self, pids: &[u32], on: &mut dyn FnMut(Received)) {
+        let taken: Vec<_> = pids.iter().filter_map(|pid| self.take(*pid)).collect();
+        // A parent can have a greater number than its child.
+        taken.iter().for_each(|(key, ..)| self.table.link_parent(*key));
+        for (key, look, watched) in taken {
+            self.seen = self.seen.saturating_add(1);
+            let Some(process) = self.table.get(key) else { continue };
             let time_ns = process.start.time_ns;
-            self.tell_exec(key, &look, time_ns, on);
+            if !self.is_copy(process, &watched) {
+                self.tell_exec(key, &look, time_ns, on);
+            }
+        }
+    }
+
+    /// Whether a process is a copy of its parent that runs nothing else yet: the next looks will tell.
+    fn is_copy(&self, process: &Process, watched: &Watched) -> bool {
+        let Some(parent) = process.parent_pid.is().and_then(|pid| self.watched.get(pid)) else { return false };
+        match (parent.stack, watched.stack) {
+            (0, _) | (_, 0) => self.table.get(parent.key).is_some_and(|parent| parent.image.line == process.image.line),
+            (parent, own) => parent == own,
         }
     }
 
@@ -188,10 +196,10 @@ impl ProcSensor {
         if stat.start_ticks != watched.start_ticks {
             // Another process was given the number.
             self.end(pid, on);
-            self.begin(pid, on);
+            self.begin(&[pid], on);
             return false;
         }
-        if stat.ended || !self.has_changed(pid, &watched, &stat) {
+        if stat.ended || !has_changed(&watched, &stat) {
             return true;
         }
         let Some((seen, look)) = self.looker.see(pid, self.offsets) else { return true };
@@ -207,13 +215,6 @@ impl ProcSensor {
             self.tell_exec(key, &look, self.now(), on);
         }
         true
-    }
-
-    fn has_changed(&self, _pid: u32, watched: &Watched, stat: &Stat) -> bool {
-        match (watched.stack, stat.stack) {
-            (0, _) | (_, 0) => watched.comm != stat.comm,
-            (before, now) => before != now,
-        }
     }
 
     fn tell_exec(&mut self, key: Key, look: &Look, time_ns: i64, on: &mut dyn FnMut(Received)) {
@@ -252,9 +253,7 @@ impl ProcSensor {
             let gone: Vec<u32> = self.watched.keys().filter(|pid| !numbers.contains(pid)).copied().collect();
             // First what is new: the parent of a new process may be among those that have gone.
             there.retain(|pid| !self.watched.contains_key(pid));
-            for pid in there {
-                self.begin(pid, on);
-            }
+            self.begin(&there, on);
             for pid in gone {
                 self.end(pid, on);
             }
@@ -301,6 +300,14 @@ impl ProcSensor {
         }
         self.made = made.or(self.made);
         self.seen = 0;
+    }
+}
+
+/// Whether a process may run another program than it did.
+fn has_changed(watched: &Watched, stat: &Stat) -> bool {
+    match (watched.stack, stat.stack) {
+        (0, _) | (_, 0) => watched.comm != stat.comm,
+        (before, now) => before != now,
     }
 }
 
