@@ -188,38 +188,42 @@ fn sense(agent: &Agent, mut sensor: Box<dyn Sensor>) -> Result<(), SensorError> 
 fn work(agent: &Agent, mut worker: Worker, mut outlet: Box<dyn Outlet>) -> WorkerEnd {
     let outlet = &mut *outlet;
     let mut told = 0;
+    let mut outputs = Vec::new();
     let mut result = Ok(());
     while result.is_ok()
         && let Some(item) = agent.queue.pop()
     {
         let is_swap = matches!(item, Item::Swap { .. });
-        result = take(&mut worker, item, outlet);
         told += 1;
-        if is_swap || told >= PUBLISH_EVERY || agent.queue.is_empty() {
+        let judged = judge(&mut worker, item, outlet, &mut outputs);
+        // Before it is delivered, which may take as long as a reader likes.
+        if is_swap || !outputs.is_empty() || told >= PUBLISH_EVERY || agent.queue.is_empty() {
             agent.publish(&worker);
             told = 0;
         }
+        result = judged.and_then(|()| deliver(&mut outputs, outlet));
     }
     agent.publish(&worker);
     let finished = outlet.finish();
     WorkerEnd { worker, outlet: result.and(finished) }
 }
 
-fn take(worker: &mut Worker, item: Item, outlet: &mut dyn Outlet) -> io::Result<()> {
+fn judge(worker: &mut Worker, item: Item, outlet: &mut dyn Outlet, outputs: &mut Vec<Output>) -> io::Result<()> {
     match &item {
         Item::Raw(raw) => outlet.event(raw)?,
         Item::Gap(gap) => outlet.gap(*gap),
         Item::Swap { .. } => {}
     }
-    let (mut any, mut result) = (false, Ok(()));
-    worker.take(item, &mut |output| {
-        any = true;
-        if result.is_ok() {
-            result = outlet.output(output);
-        }
-    });
-    result?;
-    if any { outlet.flush() } else { Ok(()) }
+    worker.take(item, &mut |output| outputs.push(output));
+    Ok(())
+}
+
+fn deliver(outputs: &mut Vec<Output>, outlet: &mut dyn Outlet) -> io::Result<()> {
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    outputs.drain(..).try_for_each(|output| outlet.output(output))?;
+    outlet.flush()
 }
 
 impl Running {
