@@ -4,10 +4,10 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,8 @@ const FOREVER: Duration = Duration::from_secs(120);
 struct Agent {
     child: Child,
     lines: Receiver<String>,
-    stdout: Option<BufReader<ChildStdout>>,
+    /// Lines of its output, read one at a time when they are asked for; dropped, nobody reads any more.
+    stdout: Option<Receiver<String>>,
     said: String,
 }
 
@@ -41,8 +42,10 @@ impl Agent {
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let stdout = child.stdout.take().map(BufReader::new);
-        Self { child, lines, stdout, said: String::new() }
+        let (sender, output) = sync_channel(0);
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines, stdout: Some(output), said: String::new() }
     }
 
     /// An agent that watches.
@@ -67,10 +70,10 @@ impl Agent {
     /// The next alert of this rule about a command line with this in it.
     #[track_caller]
     fn alert(&mut self, rule: &str, command: &str) -> Value {
-        let stdout = self.stdout.as_mut().unwrap();
+        let deadline = Instant::now() + FOREVER;
         loop {
-            let mut line = String::new();
-            assert!(stdout.read_line(&mut line).unwrap() > 0, "the output ended:\n{}", self.said);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.stdout.as_ref().unwrap().recv_timeout(left).expect("an alert comes");
             let alert: Value = serde_json::from_str(&line).unwrap();
             let of_rule = alert["rule"]["name"] == rule;
             if of_rule && alert["process"]["command_line"].as_str().is_some_and(|line| line.contains(command)) {
@@ -85,9 +88,8 @@ impl Agent {
 
     /// Waits for its end; what it said is in `said` then.
     fn ends(&mut self) -> ExitStatus {
-        if let Some(mut stdout) = self.stdout.take() {
-            let mut rest = String::new();
-            stdout.read_to_string(&mut rest).unwrap();
+        if let Some(stdout) = self.stdout.take() {
+            stdout.iter().for_each(drop);
         }
         let status = self.child.wait().unwrap();
         while let Ok(line) = self.lines.recv_timeout(FOREVER) {
@@ -339,4 +341,38 @@ fn rules_are_loaded_changed_broken_listed_and_unloaded_while_it_runs() {
     agent.signal(Signal::TERM);
     assert_eq!(agent.ends().code(), Some(0), "{}", agent.said);
     assert!(agent.said.contains("mine"), "a rule that is gone keeps its name in the summary:\n{}", agent.said);
+}
+
+#[test]
+fn a_folder_that_is_edited_is_in_force_as_far_as_it_is_good() {
+    let bench = Bench::new();
+    bench.write("rules/a.trap", &rule("first", "edited_folder"));
+    let mut agent = Agent::watching(bench.path(), &["--control", "off", "--dev", "--rules", "rules"]);
+    assert!(agent.said.contains("watched"), "{}", agent.said);
+    let _shells = Shells::run("edited_folder");
+    agent.alert("first", "edited_folder");
+
+    bench.write("rules/deeper/b.trap", &rule("second", "edited_folder"));
+    agent.says("1 new (second)");
+    assert_eq!(agent.alert("second", "edited_folder")["rule"]["ruleset"], bench_rules(&bench));
+
+    bench.write("rules/a.trap", "rule first { where }");
+    agent.says("a.trap: what was in force stays");
+    agent.alert("first", "edited_folder");
+
+    fs::remove_file(bench.file("rules/a.trap")).unwrap();
+    agent.says("1 gone (first)");
+    bench.write("rules/deeper/b.trap", &format!("\n{}", rule("second", "edited_folder").replace("low", "high")));
+    agent.says("1 other (second)");
+    loop {
+        if agent.alert("second", "edited_folder")["trapline"]["severity"] == "high" {
+            break;
+        }
+    }
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends().code(), Some(0), "{}", agent.said);
+}
+
+fn bench_rules(bench: &Bench) -> String {
+    bench.file("rules").canonicalize().unwrap().display().to_string()
 }

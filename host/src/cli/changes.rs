@@ -1,6 +1,7 @@
 //! Changes of rules while `run` runs: by request and by edits of watched folders. Whoever looks at the agent's standard
 //! error sees what came into force, and what did not and why.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -11,6 +12,7 @@ use super::opening::row;
 use super::rules::RuleFiles;
 use crate::agent::control::{Changed, Handler, Refused, Request, Response};
 use crate::agent::live::Agent;
+use crate::agent::watch::{Notice, Watcher};
 use crate::sink::terminal::escape;
 
 /// Names shown of what is new, other or gone; the rest is counted.
@@ -46,37 +48,71 @@ impl Handler for Announced {
     }
 }
 
-/// Takes in folders, one after the other, on a thread of its own: whoever watches them sends the path of each that
-/// changed. It ends when nobody can send any more.
-pub(super) fn take_in_folders(agent: Arc<Agent>, console: Console) -> std::io::Result<mpsc::Sender<PathBuf>> {
-    let (sender, changed) = mpsc::channel::<PathBuf>();
-    thread::Builder::new().name("trapline-folders".to_owned()).stack_size(STACK_LEN).spawn(move || {
-        while let Ok(folder) = changed.recv() {
-            // Several edits in a row are one.
-            let mut folders = vec![folder];
-            folders.extend(changed.try_iter());
-            folders.sort();
-            folders.dedup();
-            folders.iter().for_each(|folder| take_in(&agent, folder, &console));
-        }
-    })?;
-    Ok(sender)
+/// Folders of rules that are watched. Begun before they are read for the first time, so that no edit is missed.
+pub(super) struct Folders {
+    folders: Vec<PathBuf>,
+    notices: mpsc::Receiver<Notice>,
+    /// None if there is no folder. It is dropped with this, or with the thread that takes in what it tells.
+    watcher: Option<Watcher>,
 }
 
-fn take_in(agent: &Agent, folder: &Path, console: &Console) {
+impl Folders {
+    /// Begins to watch.
+    pub(super) fn watch(folders: Vec<PathBuf>) -> io::Result<Self> {
+        let (tell, notices) = mpsc::channel();
+        let watcher = match folders.as_slice() {
+            [] => None,
+            // Who takes them in may have ended.
+            _ => Some(Watcher::start(folders.clone(), Box::new(move |notice| drop(tell.send(notice))))?),
+        };
+        Ok(Self { folders, notices, watcher })
+    }
+
+    /// From now on this agent takes in what changes, on a thread of its own. Watching ends with what is returned.
+    pub(super) fn take_in(self, agent: Arc<Agent>, console: Console) -> io::Result<Option<Watcher>> {
+        let Self { folders, notices, watcher } = self;
+        for folder in &folders {
+            console.line(&row("watched", &escape(&folder.display().to_string())));
+        }
+        let take_in = move || {
+            let mut told = Vec::new();
+            while let Ok(notice) = notices.recv() {
+                match notice {
+                    Notice::Polling { reason } => console.warning(&format!(
+                        "the system does not watch folders of rules ({reason}): they are looked at now and then"
+                    )),
+                    Notice::Changed => {
+                        let refused = folders.iter().flat_map(|folder| take_in(&agent, folder, &console, &told));
+                        told = refused.collect();
+                    }
+                }
+            }
+        };
+        thread::Builder::new().name("trapline-folders".to_owned()).stack_size(STACK_LEN).spawn(take_in)?;
+        Ok(watcher)
+    }
+}
+
+/// Takes in what a folder holds now, and returns what was refused of it. What was told already is not told again.
+fn take_in(agent: &Agent, folder: &Path, console: &Console, told: &[(String, Refused)]) -> Vec<(String, Refused)> {
     let name = folder.display().to_string();
-    let now = match RuleFiles::in_folder(folder) {
-        Ok(now) => now,
-        Err(error) => return console.warning(&format!("{error:#}; the rules of {name} stay as they are")),
+    let (changed, refused) = match RuleFiles::in_folder(folder) {
+        Ok(now) => agent.edit_folder(&name, now),
+        Err(error) => (None, vec![(name.clone(), Refused::because(format!("{error:#}")))]),
     };
-    let (changed, refused) = agent.edit_folder(&name, now);
-    for (file, Refused { reason, diagnostics, .. }) in refused {
-        diagnostics.iter().for_each(|diagnostic| console.line(&escape_lines(diagnostic)));
-        console.warning(&format!("{file}: what was in force stays: {reason}"));
+    // The generation that stays may be another one by now.
+    let same = |a: &Refused, b: &Refused| a.reason == b.reason && a.diagnostics == b.diagnostics;
+    for (file, refused) in &refused {
+        if told.iter().any(|(known, before)| known == file && same(before, refused)) {
+            continue;
+        }
+        refused.diagnostics.iter().for_each(|diagnostic| console.line(&escape_lines(diagnostic)));
+        console.warning(&format!("{file}: what was in force stays: {}", refused.reason));
     }
     if let Some(changed) = changed {
         tell(console, &changed, &format!("by an edit of {name}"));
     }
+    refused
 }
 
 fn tell(console: &Console, changed: &Changed, by: &str) {

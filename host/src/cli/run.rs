@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use trapline_programs::catalogue::catalogue;
 
-use super::changes::{self, Announced};
+use super::changes::{Announced, Folders};
 use super::rules::{RuleFiles, STOCK, refused_outcome};
 use super::signals::Signals;
 use super::summary::{Refusals, RuleLine, grouped};
@@ -127,6 +127,8 @@ impl Run {
         let console = Console::new();
         let paths = if self.rules.is_empty() { vec![PathBuf::from(STOCK)] } else { self.rules.clone() };
         let paths = paths.iter().map(|path| resolved(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let folders = paths.iter().filter(|path| path.is_dir()).cloned().collect();
+        let folders = Folders::watch(folders).context("cannot watch folders of rules")?;
         let files = RuleFiles::find(&paths)?;
         if let Some(file) = files.first_unsigned().filter(|_| !self.dev) {
             bail!(
@@ -137,7 +139,6 @@ impl Run {
         }
         let supply = SourceSupply::live(catalogue(), facts.profile);
         let loader = Loader::new(catalogue().clone(), Some(supply));
-        let folders: Vec<PathBuf> = paths.iter().filter(|path| path.is_dir()).cloned().collect();
         let (library, opened) = Library::open(loader, self.dev, files.entries())?;
         diagnostics::print_opened(&console, &opened);
         if let Some(note) = files.skipped_note() {
@@ -162,8 +163,9 @@ impl Run {
         let running = live::start(sensor, library, Box::new(telling), QueueLimits::default())
             .map_err(|error| Internal(error.to_string()))?;
         let agent = running.agent();
-        let reached =
-            self.reach(agent, &console).and_then(|server| Ok((server, watch_folders(agent, folders, &console)?)));
+        let reached = self
+            .reach(agent, &console)
+            .and_then(|server| Ok((server, folders.take_in(agent.clone(), console.clone())?)));
         if reached.is_err() {
             agent.stop();
         } else {
@@ -322,16 +324,6 @@ fn notes(end: &WorkerEnd, inert: usize, control: Option<control::Counts>) -> Vec
         ));
     }
     notes
-}
-
-/// Has folders of rules watched. What was there at the start is in force already.
-fn watch_folders(agent: &Arc<Agent>, folders: Vec<PathBuf>, console: &Console) -> anyhow::Result<()> {
-    let changed = changes::take_in_folders(agent.clone(), console.clone())?;
-    for folder in folders {
-        console.line(&opening::row("watched", &escape(&folder.display().to_string())));
-        changed.send(folder).ok();
-    }
-    Ok(())
 }
 
 /// The line that says what is going on.
