@@ -9,7 +9,7 @@
 //! A folder that goes is watched again when it comes back. Where the system does not watch (it has limits), sweeping
 //! is all there is, more often, and that is told too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -36,8 +36,8 @@ pub const DEPTH_MAX: u32 = 32;
 /// What a watcher has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Rule files have changed, or may have: read the folders again.
-    Changed,
+    /// Rule files have changed, or may have, in these of the folders: read them again.
+    Changed(Vec<PathBuf>),
     /// The system does not watch the folders: changes are seen later, by sweeping.
     Polling {
         /// Why.
@@ -76,8 +76,9 @@ impl Watcher {
         times: Times,
         system: bool,
     ) -> io::Result<Self> {
-        // The system tells of changes by absolute path.
-        let folders = folders.iter().map(std::path::absolute).collect::<io::Result<Vec<_>>>()?;
+        // The system tells of changes by absolute path; we by that which we were given.
+        let names = folders;
+        let folders = names.iter().map(std::path::absolute).collect::<io::Result<Vec<_>>>()?;
         let signs = Arc::new(Signs::default());
         let eyes = match system {
             true => Eyes::open(folders.clone(), signs.clone()),
@@ -85,7 +86,7 @@ impl Watcher {
         };
         // Swept last, so that nothing falls between.
         let seen = sweep(&folders);
-        let watch = Watch { folders, on_notice, times, signs: signs.clone(), seen };
+        let watch = Watch { names, folders, on_notice, times, signs: signs.clone(), seen };
         let thread = thread::Builder::new().name("rule folders".to_owned()).spawn(move || watch.run(eyes))?;
         Ok(Self { signs, thread: Some(thread) })
     }
@@ -108,8 +109,9 @@ struct Pending {
     stop: bool,
     /// Something happened, which may be of no interest.
     woken: bool,
-    /// A rule file was changed, even if it looks the same from outside; or the system has lost count.
-    changed: bool,
+    /// Numbers of folders with a rule file that was changed, even if it looks the same from outside; all of them if
+    /// the system has lost count.
+    changed: BTreeSet<usize>,
     /// A watched folder itself went away.
     moved: bool,
     /// Why the system does not watch any more.
@@ -146,11 +148,14 @@ impl Signs {
 
 /// The thread of a watcher.
 struct Watch {
+    /// The folders as they were given.
+    names: Vec<PathBuf>,
+    /// The same by absolute path.
     folders: Vec<PathBuf>,
     on_notice: Box<dyn FnMut(Notice) + Send>,
     times: Times,
     signs: Arc<Signs>,
-    seen: Sweep,
+    seen: Vec<Sweep>,
 }
 
 impl Watch {
@@ -179,27 +184,30 @@ impl Watch {
             }
             let mut changed = pending.changed;
             let Some(settled) = self.settle(different, &mut changed) else { return };
-            if changed || settled != self.seen {
-                self.seen = settled;
-                (self.on_notice)(Notice::Changed);
+            let differ = |(number, (now, seen))| (now != seen).then_some(number);
+            changed.extend(settled.iter().zip(&self.seen).enumerate().filter_map(differ));
+            self.seen = settled;
+            let folders: Vec<PathBuf> = changed.iter().filter_map(|number| self.names.get(*number).cloned()).collect();
+            if !folders.is_empty() {
+                (self.on_notice)(Notice::Changed(folders));
             }
         }
     }
 
     /// Waits until nothing changes any more, or for long enough; nothing if it is to end.
-    fn settle(&self, mut last: Option<Sweep>, changed: &mut bool) -> Option<Sweep> {
+    fn settle(&self, mut last: Option<Vec<Sweep>>, changed: &mut BTreeSet<usize>) -> Option<Vec<Sweep>> {
         let start = Instant::now();
         loop {
             let told = match self.wait_quietly() {
                 Quiet::Stopped => return None,
                 Quiet::Moved => return Some(sweep(&self.folders)),
-                Quiet::Was => false,
-                Quiet::WasNot => true,
+                Quiet::Was(told) => told,
             };
-            *changed |= told;
+            let quiet = told.is_empty();
+            changed.extend(told);
             let now = sweep(&self.folders);
             let same = last.as_ref().is_none_or(|last| *last == now);
-            if (!told && same) || start.elapsed() >= self.times.settle_max {
+            if (quiet && same) || start.elapsed() >= self.times.settle_max {
                 return Some(now);
             }
             last = Some(now);
@@ -209,7 +217,7 @@ impl Watch {
     /// Waits for the time of quiet, whatever happens.
     fn wait_quietly(&self) -> Quiet {
         let end = Instant::now() + self.times.quiet;
-        let mut quiet = Quiet::Was;
+        let mut changed = BTreeSet::new();
         while let left = end.saturating_duration_since(Instant::now())
             && !left.is_zero()
         {
@@ -217,28 +225,27 @@ impl Watch {
             if pending.stop {
                 return Quiet::Stopped;
             }
-            if pending.changed {
-                quiet = Quiet::WasNot;
-            }
             if pending.moved || pending.failed.is_some() {
                 // The next round deals with it.
                 self.signs.give(|later| {
                     later.woken = true;
-                    later.changed |= pending.changed;
+                    later.changed.extend(changed);
+                    later.changed.extend(pending.changed);
                     later.moved |= pending.moved;
                     later.failed = later.failed.take().or(pending.failed);
                 });
                 return Quiet::Moved;
             }
+            changed.extend(pending.changed);
         }
-        quiet
+        Quiet::Was(changed)
     }
 }
 
 /// What a time of quiet was like.
 enum Quiet {
-    Was,
-    WasNot,
+    /// In these folders rule files were changed; in none if it was quiet.
+    Was(BTreeSet<usize>),
     /// A folder went, or the system stopped to watch: something has to be done first.
     Moved,
     Stopped,
@@ -302,15 +309,17 @@ impl Eyes {
 
 /// What an event of the system means for the folders; nothing if it is only that someone reads.
 fn read(event: &Event, roots: &[PathBuf]) -> Option<impl FnOnce(&mut Pending) + use<>> {
-    let changed = event.need_rescan() || event.paths.iter().any(|path| is_rule_file(path, roots));
+    let concerns = |root: &PathBuf| event.need_rescan() || event.paths.iter().any(|path| is_rule_file(path, root));
+    let numbers = roots.iter().enumerate().filter_map(|(number, root)| concerns(root).then_some(number));
+    let changed: BTreeSet<usize> = numbers.collect();
     match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) if changed => {}
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) if !changed.is_empty() => {}
         // What happens inside of other files is their business.
         EventKind::Access(_) => return None,
         EventKind::Create(CreateKind::File)
         | EventKind::Remove(RemoveKind::File)
         | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_))
-            if !changed =>
+            if changed.is_empty() =>
         {
             return None;
         }
@@ -321,22 +330,21 @@ fn read(event: &Event, roots: &[PathBuf]) -> Option<impl FnOnce(&mut Pending) + 
     Some(move |pending: &mut Pending| {
         pending.woken = true;
         pending.moved |= moved;
-        pending.changed |= changed;
+        pending.changed.extend(changed);
     })
 }
 
 /// Whether a path is that of a rule file that is not hidden from the folder it is looked for in.
-fn is_rule_file(path: &Path, roots: &[PathBuf]) -> bool {
+fn is_rule_file(path: &Path, root: &Path) -> bool {
     let hidden = |component: Component<'_>| component.as_os_str().to_string_lossy().starts_with('.');
-    let shown = |root: &PathBuf| path.strip_prefix(root).is_ok_and(|below| !below.components().any(hidden));
-    has_rules(path) && roots.iter().any(shown)
+    has_rules(path) && path.strip_prefix(root).is_ok_and(|below| !below.components().any(hidden))
 }
 
 fn has_rules(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "trap")
 }
 
-/// Rule files as they look from outside; nothing of those that cannot be looked at.
+/// The rule files of a folder as they look from outside; nothing of those that cannot be looked at.
 type Sweep = BTreeMap<PathBuf, Option<Stamp>>;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -384,16 +392,17 @@ fn changed(_: &Metadata) -> Option<(i64, i64)> {
 
 /// Looks at all rule files of the folders, as the reading of rules finds them: neither hidden ones nor those behind
 /// links to folders.
-fn sweep(folders: &[PathBuf]) -> Sweep {
-    let mut found = Sweep::new();
+fn sweep(folders: &[PathBuf]) -> Vec<Sweep> {
     let mut left = ENTRIES_MAX;
-    for folder in folders {
+    let sweep_one = |folder: &PathBuf| {
+        let mut found = Sweep::new();
         match fs::metadata(folder) {
             Ok(metadata) if metadata.is_dir() => look(folder, 0, &mut left, &mut found),
             Ok(_) | Err(_) => stamp(folder.clone(), &mut found),
         }
-    }
-    found
+        found
+    };
+    folders.iter().map(sweep_one).collect()
 }
 
 fn look(folder: &Path, depth: u32, left: &mut usize, found: &mut Sweep) {
@@ -476,7 +485,10 @@ mod tests {
             let polling = Arc::new(AtomicBool::new(false));
             let (to, polls, folder) = (read.clone(), polling.clone(), rules.clone());
             let on_notice = Box::new(move |notice| match notice {
-                Notice::Changed => to.lock().unwrap().push(read_all(&folder)),
+                Notice::Changed(folders) => {
+                    assert_eq!(folders, std::slice::from_ref(&folder));
+                    to.lock().unwrap().push(read_all(&folder));
+                }
                 Notice::Polling { .. } => polls.store(true, Ordering::SeqCst),
             });
             let watcher = Watcher::start_with(vec![rules.clone()], on_notice, times, system).unwrap();
@@ -652,6 +664,32 @@ mod tests {
     }
 
     #[test]
+    fn of_several_folders_those_that_changed_are_named() {
+        for (times, system) in [TOLD, LOOKED] {
+            let root = tempfile::tempdir().unwrap();
+            let folders: Vec<PathBuf> = ["a", "b", "c"].iter().map(|name| root.path().join(name)).collect();
+            folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+            let (sent, told) = std::sync::mpsc::channel();
+            let on_notice = Box::new(move |notice| match notice {
+                Notice::Changed(folders) => sent.send(folders).unwrap(),
+                Notice::Polling { .. } => {}
+            });
+            let _watcher = Watcher::start_with(folders.clone(), on_notice, times, system).unwrap();
+            let mut written: Vec<PathBuf> = Vec::new();
+            for folder in folders {
+                fs::write(folder.join("x.trap"), "x").unwrap();
+                written.push(folder.clone());
+                // On a busy machine the creation of a file may be told before its content.
+                while let changed = told.recv_timeout(PATIENCE).unwrap()
+                    && !changed.contains(&folder)
+                {
+                    assert!(changed.iter().all(|folder| written.contains(folder)), "{changed:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn where_the_system_does_not_watch_it_is_said() {
         assert!(!Bench::new(TOLD).polling.load(Ordering::SeqCst));
         let bench = Bench::new(LOOKED);
@@ -686,7 +724,7 @@ mod tests {
             let mut pending = Pending::default();
             let set = read(&Event::new(kind).add_path(PathBuf::from(path)), &roots)?;
             set(&mut pending);
-            Some((pending.changed, pending.moved))
+            Some((!pending.changed.is_empty(), pending.moved))
         };
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
@@ -705,7 +743,7 @@ mod tests {
         let lost = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
         let mut pending = Pending::default();
         read(&lost, &roots).unwrap()(&mut pending);
-        assert!(pending.changed && pending.woken);
+        assert!(pending.changed.len() == 1 && pending.woken);
     }
 
     #[test]
@@ -716,7 +754,7 @@ mod tests {
             folder.extend((0..depth).map(|_| "d"));
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("a.trap"), "").unwrap();
-            assert_eq!(sweep(&[root.path().to_owned()]).len(), usize::from(seen), "{depth}");
+            assert_eq!(sweep(&[root.path().to_owned()])[0].len(), usize::from(seen), "{depth}");
         }
     }
 
