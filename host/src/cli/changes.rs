@@ -81,7 +81,8 @@ impl Folders {
                     Notice::Polling { reason } => console.warning(&format!(
                         "the system does not watch folders of rules ({reason}): they are looked at now and then"
                     )),
-                    Notice::Changed => {
+                    // All of them: which of them were refused before is known of all together.
+                    Notice::Changed(_) => {
                         let refused = folders.iter().flat_map(|folder| take_in(&agent, folder, &console, &told));
                         told = refused.collect();
                     }

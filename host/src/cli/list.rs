@@ -98,8 +98,10 @@ fn write_listing(out: &mut impl Write, listing: &Listing) -> io::Result<()> {
     }
     if !listing.inert.is_empty() {
         writeln!(out, "\n{HEAD}set aside{HEAD:#}, because {} cannot serve them:", escape(&listing.source))?;
-        for rule in &listing.inert {
-            writeln!(out, "  {}  {DIM}{}{DIM:#}", escape(&rule.name), escape(&rule.lacks))?;
+        let rows: Vec<_> = listing.inert.iter().map(|rule| (escape(&rule.name), escape(&rule.lacks))).collect();
+        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(CELL_CHARS_MAX);
+        for (name, lacks) in rows {
+            writeln!(out, "  {name:<width$}  {DIM}{lacks}{DIM:#}")?;
         }
     }
     Ok(())
@@ -158,7 +160,10 @@ mod tests {
                 },
                 ListedRule { name: "mine".into(), from: "/r/mine.trap".into(), since: 3, ..ListedRule::default() },
             ],
-            inert: vec![InertRule { name: "registry_key".into(), lacks: "class registry.set".into() }],
+            inert: vec![
+                InertRule { name: "registry_key".into(), lacks: "no registry.set events".into() },
+                InertRule { name: "logon".into(), lacks: "for windows".into() },
+            ],
         }
     }
 
@@ -173,7 +178,8 @@ reverse_shell  1.0.0    critical      1  12,345              0      0          8
 mine                                  3       0              0      0           0  DEV /r/mine.trap
 
 set aside, because linux-proc cannot serve them:
-  registry_key  class registry.set
+  registry_key  no registry.set events
+  logon         for windows
 ";
         assert_eq!(text(&sample()), expected);
     }
