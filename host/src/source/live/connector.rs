@@ -28,6 +28,7 @@ use crate::source::sensor::{Facts, Gap, Received, Sensor, SensorError};
 use crate::source::{Payload, Position, RawEvent, SourceId};
 use crate::sys::linux::clock::Offsets;
 use crate::sys::linux::connector::{Arrived, Connector};
+use crate::sys::linux::promptness::Promptness;
 use crate::sys::linux::{self};
 
 const PROFILE: &str = "linux-connector";
@@ -80,7 +81,7 @@ pub(super) struct ConnectorSensor {
     repaired: Instant,
     names_looked: Instant,
     suspects: VecDeque<Suspect>,
-    priority_raised: bool,
+    promptness: Promptness,
 }
 
 /// Something in the inbox.
@@ -139,7 +140,7 @@ impl ConnectorSensor {
             repaired: now,
             names_looked: now,
             suspects: VecDeque::new(),
-            priority_raised: false,
+            promptness: Promptness::new(),
         };
         sensor.subscribe()?;
         sensor.scan().map_err(|error| format!("/proc cannot be read: {error}"))?;
@@ -435,11 +436,8 @@ impl ConnectorSensor {
 
     /// What has to be done from time to time.
     fn tend(&mut self, on: &mut dyn FnMut(Received)) -> std::io::Result<()> {
-        if !self.priority_raised {
-            // Only now: it is a matter of the thread that receives.
-            linux::raise_priority();
-            self.priority_raised = true;
-        }
+        // Here, because it is a matter of the thread that receives.
+        self.promptness.tend();
         let offsets = Offsets::now();
         if offsets.monotonic.abs_diff(self.offsets.monotonic) > CLOCK_SET_NS.unsigned_abs()
             || offsets.boot.abs_diff(self.offsets.boot) > CLOCK_SET_NS.unsigned_abs()
