@@ -756,6 +756,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_carries_so_many_diagnostics_and_counts_the_rest() {
+        let max = DIAGNOSTICS_SHOWN_MAX;
+        for (mistakes, shown, more) in [(max - 1, max - 1, false), (max, max, false), (max + 1, max + 1, true)] {
+            let mut library = library(vec![]);
+            let bad =
+                |number| format!("rule r{number} {{ severity: low on process.exec where process.nmae == \"\" }}\n");
+            let text: String = (0..mistakes).map(bad).collect();
+            let refused = load(&mut library, &[("/r.trap", &text)]).unwrap_err();
+            assert_eq!(refused.diagnostics.len(), shown, "{mistakes}");
+            assert_eq!(refused.diagnostics.last().unwrap() == "and 1 more", more);
+            assert!(refused.reason.ends_with(&format!("and {} more", mistakes - 1)), "{}", refused.reason);
+        }
+    }
+
+    #[test]
     fn rules_below_at_and_over_the_limit() {
         let mut library = library(vec![file("stock/s.trap", &rule("s", 1), Origin::Stock)]);
         library.rules_max = 3;

@@ -8,6 +8,10 @@
 //! [`load`] turns rules into proved programs; nothing else makes a program that runs. [`worker`] is one thread's
 //! share of the stream: it decodes a raw event into the record that programs read, runs the generation over it, and
 //! decodes the whole event once more when something matched. [`supply`] answers which rules the sources can serve.
+//!
+//! While it runs: [`live`] has the threads, with a [`queue`] between sensor and worker; [`library`] knows the rules in
+//! force and what a change would make of them; [`control`] is how others ask for a change, [`watch`] tells of folders
+//! that were edited.
 
 pub mod alert;
 pub mod control;

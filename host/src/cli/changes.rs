@@ -81,7 +81,7 @@ impl Folders {
                     Notice::Polling { reason } => console.warning(&format!(
                         "the system does not watch folders of rules ({reason}): they are looked at now and then"
                     )),
-                    // All of them: which of them were refused before is known of all together.
+                    // All of them: what failed in one may pass after an edit of another.
                     Notice::Changed(_) => {
                         let refused = folders.iter().flat_map(|folder| take_in(&agent, folder, &console, &told));
                         told = refused.collect();
@@ -135,4 +135,19 @@ fn group(what: &str, names: &[String]) -> String {
     let more =
         if names.len() > NAMES_SHOWN { format!(" and {} more", names.len() - NAMES_SHOWN) } else { String::new() };
     format!("{} {what} ({}{more})", names.len(), shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_names_and_the_rest_is_counted() {
+        for (count, rest) in [(NAMES_SHOWN - 1, ""), (NAMES_SHOWN, ""), (NAMES_SHOWN + 1, " and 1 more")] {
+            let names: Vec<String> = (0..count).map(|number| format!("r{number}")).collect();
+            let text = group("new", &names);
+            let shown = names[..count.min(NAMES_SHOWN)].join(", ");
+            assert_eq!(text, format!("{count} new ({shown}{rest})"));
+        }
+    }
 }
