@@ -126,7 +126,7 @@ fn links_in_documents_lead_somewhere() {
 #[test]
 fn the_rule_of_the_readme_compiles() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let rule = readme.split("```").find(|block| block.contains("\nrule download_to_hidden_file {")).unwrap();
+    let rule = readme.split("```").find(|block| block.contains("\nrule download_to_hidden_place {")).unwrap();
     let compiled = compile(&[trapline_programs::diagnostic::Source::new("README.md", rule)], catalogue());
     assert!(compiled.diagnostics.is_empty(), "{:?}", compiled.diagnostics);
     assert_eq!(compiled.rules.len(), 1);
