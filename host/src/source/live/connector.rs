@@ -107,6 +107,8 @@ struct Suspect {
     due: Instant,
     /// Whether its end is told when it has; otherwise that was lost, and counted.
     tell: bool,
+    /// Whether it was seen to live on without its first thread: its status is not that of the first, then.
+    lives_on: bool,
 }
 
 impl ConnectorSensor {
@@ -271,14 +273,14 @@ impl ConnectorSensor {
                     ended => ended,
                 };
                 match ended {
-                    Ended::Process(key, status) => self.tell_exit(key, time_ns, Some(status), on),
+                    Ended::Process(key, status) => self.tell_exit(key, time_ns, status, on),
                     Ended::Thread => self.suspect(task.process, true),
                     Ended::Unknown => on(Received::Gap(TOO_MANY)),
                 }
             }
-            What::Exit { task, .. } => {
-                if let Ended::Process(key, status) = self.table.thread_exit(task.process) {
-                    self.tell_exit(key, time_ns, Some(status), on);
+            What::Exit { task, status } => {
+                if let Ended::Process(key, status) = self.table.thread_exit(task.process, status) {
+                    self.tell_exit(key, time_ns, status, on);
                 }
             }
             What::Uid { .. }
@@ -312,13 +314,21 @@ impl ConnectorSensor {
         if !same {
             // Its beginning was lost, or is from before the table.
             self.find(pid);
-            if self.table.live(pid).is_none() {
-                self.table.see(unknown(pid, made.time_ns, made.ticks));
+            let live = self.table.live(pid).and_then(|key| self.table.get(key));
+            // It has ended already, and what the table has may be of one that had the number before.
+            if live.is_none_or(|live| start.is_some_and(|start| start.ticks.abs_diff(live.start.ticks) > 2)) {
+                let ticks = start.map_or(made.ticks, |start| start.ticks);
+                self.table.see(unknown(pid, made.time_ns, ticks));
             }
         }
         let Some(key) = self.table.live(pid) else { return on(Received::Gap(TOO_MANY)) };
         if self.table.get(key).is_none_or(|process| process.start.ticks > made.ticks + 1) {
             return on(Received::Gap(USED_AGAIN));
+        }
+        // What it acts for now, it acted for then, unless a change is on its way.
+        let changes = self.inbox.iter().any(|later| is_change_of_user(later, pid));
+        if let Some(owner) = glimpse.look.owner.filter(|_| !changes) {
+            self.table.own(key, owner);
         }
         let terminal = glimpse.look.terminal();
         let executed = Executed { image: glimpse.look.image, terminal };
@@ -326,7 +336,7 @@ impl ConnectorSensor {
         let parent = self.table.get(key).and_then(|process| process.parent_pid.is().copied());
         let parent_gone = |pid| self.inbox.iter().any(|later| is_end_of(later, pid));
         let mut parent_directory = glimpse.parent_directory;
-        if parent != glimpse.parent || parent.is_none_or(parent_gone) {
+        if parent != glimpse.parent || parent.is_none_or(parent_gone) || !self.table.parent_lives(key) {
             parent_directory = if parent.is_none() { Known::None } else { Known::Lost };
         }
         let about = About::Exec {
@@ -397,7 +407,7 @@ impl ConnectorSensor {
         if let Some(key) = self.table.live(pid)
             && self.suspects.len() < SUSPECTS_MAX
         {
-            self.suspects.push_back(Suspect { key, pid, due: Instant::now() + SUSPECT_FOR, tell });
+            self.suspects.push_back(Suspect { key, pid, due: Instant::now() + SUSPECT_FOR, tell, lives_on: false });
         }
     }
 
@@ -419,12 +429,13 @@ impl ConnectorSensor {
                 Some(stat) if stat.threads > 1 || !stat.ended => {
                     // It lives on, in its other threads; the end of the last of them may not fit what was counted.
                     if self.table.is_headless(suspect.pid) {
-                        self.suspects.push_back(Suspect { due: now + REPAIR_EVERY, ..suspect });
+                        self.suspects.push_back(Suspect { due: now + REPAIR_EVERY, lives_on: true, ..suspect });
                     }
                 }
                 _ => {
                     let Some((key, status)) = self.table.gone(suspect.pid) else { continue };
                     if suspect.tell {
+                        let status = status.filter(|_| !suspect.lives_on);
                         self.tell_exit(key, linux::clock::monotonic(), status, on);
                     } else {
                         self.table.release(key);
@@ -514,6 +525,11 @@ fn is_end_of_look(later: &Waiting, pid: u32, before_ns: i64) -> bool {
         What::Exit { task, .. } => task.is_process() && task.process == pid,
         _ => false,
     }
+}
+
+fn is_change_of_user(later: &Waiting, pid: u32) -> bool {
+    matches!(later, Waiting::Message(Message { what: What::Uid { task, .. } | What::Gid { task, .. }, .. }, _)
+        if task.process == pid)
 }
 
 fn is_exec(later: &Waiting) -> bool {
@@ -611,6 +627,28 @@ mod tests {
         assert_eq!(
             (&exit["process"]["entity_id"], &exit["process"]["start"]),
             (&process["entity_id"], &process["start"])
+        );
+    }
+
+    #[test]
+    fn a_process_made_in_the_place_of_another_has_its_own_user() {
+        let Some(mut sensor) = sensor() else { return };
+        // The first process gives up root; the second counts as made by its parent, which is us, and we do not.
+        let time = format!("2.{}", std::process::id());
+        let script = r#"$) = "65534 65534"; $( = $< = $> = 65534; my $child = syscall(56, 0x8011, 0, 0, 0, 0);
+                        if ($child == 0) { exec "sleep", $ARGV[0] } select(undef, undef, undef, 0.5)"#;
+        let perl = Command::new("perl").args(["-e", script, time.as_str()]).spawn();
+        let (true, true, Ok(mut child)) = (cfg!(target_arch = "x86_64"), linux::is_root(), perl) else {
+            return eprintln!("skipped: it needs root, perl, and the number of a system call");
+        };
+        let is_it = |event: &Value| event["process"]["args"] == serde_json::json!(["sleep", time]);
+        let found = events(&mut sensor, |events| events.iter().any(is_it));
+        child.wait().unwrap();
+        let process = &found.iter().find(|event| is_it(event)).unwrap()["process"];
+        assert_eq!(process["parent"]["pid"], std::process::id(), "{process:#}");
+        assert_eq!(
+            (&process["user"]["id"], &process["real_group"]["id"]),
+            (&Value::from("65534"), &Value::from("65534"))
         );
     }
 

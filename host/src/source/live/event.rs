@@ -112,6 +112,7 @@ impl Writer {
                 "user.group.name",
             ],
         );
+        let saved = owner.and_then(|owner| marks.keep(&owner.saved_uid, &["process.saved_user.id"]));
         let session = marks.keep(&process.session, &["process.session_id"]).copied();
         let tty = marks.keep(&process.tty, &["process.tty.name", "process.interactive"]).copied();
         let mut directory = None;
@@ -166,7 +167,7 @@ impl Writer {
                 tty: tty.and_then(stat::tty).map(|name| Tty { name }),
                 user: owner.map(|owner| user(owner.effective_uid)),
                 real_user: owner.map(|owner| user(owner.uid)),
-                saved_user: owner.map(|owner| Account { id: Text(owner.saved_uid), name: None }),
+                saved_user: saved.map(|id| Account { id: Text(*id), name: None }),
                 group: owner.map(|owner| group(owner.effective_gid)),
                 real_group: owner.map(|owner| Account { id: Text(owner.gid), name: None }),
                 parent,
@@ -493,7 +494,7 @@ mod tests {
     use crate::source::live::table::{ANCESTORS_MAX, Ended, Executed, Seen, Start};
     use crate::source::{Decoder, Payload, Position, RawEvent, SourceId};
 
-    const OWNER: Owner = Owner { uid: 1000, effective_uid: 0, saved_uid: 0, gid: 100, effective_gid: 5 };
+    const OWNER: Owner = Owner { uid: 1000, effective_uid: 0, saved_uid: Known::Is(0), gid: 100, effective_gid: 5 };
 
     fn writer(profile: &'static str) -> Writer {
         let folder = tempfile::tempdir().unwrap();
@@ -766,7 +767,7 @@ mod tests {
         let image = image("/usr/bin/id", "-u\0");
         let key = table.fork(20, 30, Start { time_ns: 1, ticks: 1, known: true }).unwrap();
         table.exec(key, &Executed { image, terminal: None });
-        assert_eq!(table.exit(30, 0x8b), Ended::Process(key, 0x8b));
+        assert_eq!(table.exit(30, 0x8b), Ended::Process(key, Some(0x8b)));
         let about = About::Exit { status: Some(0x8b), told: true };
         let event = json(&writer("linux-connector").write(&table, key, 7, &about).unwrap());
         assert_eq!(event["process"]["executable"], "/usr/bin/id");

@@ -7,7 +7,7 @@
 use std::io;
 
 use super::event::{Host, System};
-use super::stat::{self, Stat};
+use super::stat::{self, Owner, Stat};
 use super::table::{Seen, Start};
 use super::value::{CommandLine, Image, Known, LINE_BYTES_MAX, PATH_BYTES_MAX};
 use crate::sys::linux;
@@ -25,6 +25,7 @@ pub(super) struct Look {
     pub(super) image: Image,
     pub(super) directory: Known<Box<str>>,
     pub(super) stat: Option<Stat>,
+    pub(super) owner: Option<Owner>,
     /// When the last of it was read, on the clock that stamps events.
     pub(super) done_ns: i64,
 }
@@ -32,7 +33,7 @@ pub(super) struct Look {
 impl Look {
     /// Nothing was read.
     pub(super) fn nothing() -> Self {
-        Self { image: Image::default(), directory: Known::Lost, stat: None, done_ns: i64::MAX }
+        Self { image: Image::default(), directory: Known::Lost, stat: None, owner: None, done_ns: i64::MAX }
     }
 
     /// Session and terminal, if they could be read.
@@ -79,6 +80,7 @@ impl Looker {
         let line = handle.file("cmdline", &mut self.line).ok().and_then(CommandLine::from_raw);
         let directory = self.link(handle, "cwd");
         let stat = handle.file("stat", &mut self.status).ok().and_then(stat::stat);
+        let owner = handle.file("status", &mut self.status).ok().and_then(stat::owner);
         let image = match &stat {
             Some(stat) if stat.of_kernel => {
                 let name = Known::Is(format!("[{}]", stat.comm).into());
@@ -87,7 +89,7 @@ impl Looker {
             // Every program has arguments, at least its own name: none means that they are gone.
             _ => Image::new(executable, line.map_or(Known::Lost, Known::Is)),
         };
-        Look { image, directory, stat, done_ns: clock::monotonic() }
+        Look { image, directory, stat, owner, done_ns: clock::monotonic() }
     }
 
     /// All that the table keeps of a process; None if it has ended.
@@ -98,7 +100,6 @@ impl Looker {
         if stat.ended && stat.threads <= 1 {
             return None;
         }
-        let owner = handle.file("status", &mut self.status).ok().and_then(stat::owner);
         let (session, tty) =
             look.terminal().map_or((Known::Lost, Known::Lost), |(session, tty)| (Known::Is(session), tty));
         let seen = Seen {
@@ -106,7 +107,7 @@ impl Looker {
             start: self.start(stat, offsets),
             parent_pid: if stat.parent == 0 { Known::None } else { Known::Is(stat.parent) },
             image: look.image.clone(),
-            owner: owner.map_or(Known::Lost, Known::Is),
+            owner: look.owner.map_or(Known::Lost, Known::Is),
             session,
             tty,
             threads: stat.threads,

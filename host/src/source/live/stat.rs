@@ -1,5 +1,7 @@
 //! The texts of `/proc`, from bytes: `stat`, `status`, and the numbers of terminals. Reading is total.
 
+use super::value::Known;
+
 /// What `/proc/PID/stat` says of a process, as far as it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -60,11 +62,12 @@ pub(super) fn stat(text: &[u8]) -> Option<Stat> {
 }
 
 /// Users and groups that a process acts for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) effective_uid: u32,
-    pub(super) saved_uid: u32,
+    /// Lost once it may have changed: no event tells of that one.
+    pub(super) saved_uid: Known<u32>,
     pub(super) gid: u32,
     pub(super) effective_gid: u32,
 }
@@ -77,7 +80,7 @@ pub(super) fn owner(status: &[u8]) -> Option<Owner> {
         Some([numbers.next()??, numbers.next()??, numbers.next()??])
     };
     let ([uid, effective_uid, saved_uid], [gid, effective_gid, _]) = (line(b"Uid:")?, line(b"Gid:")?);
-    Some(Owner { uid, effective_uid, saved_uid, gid, effective_gid })
+    Some(Owner { uid, effective_uid, saved_uid: Known::Is(saved_uid), gid, effective_gid })
 }
 
 /// The path of a terminal by its number; None for 0.
@@ -155,7 +158,7 @@ mod tests {
     #[test]
     fn owners_are_read() {
         let status = b"Name:\tUid:\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nGid:\t1000\t5\t5\t5\n";
-        let expected = Owner { uid: 1000, effective_uid: 0, saved_uid: 0, gid: 1000, effective_gid: 5 };
+        let expected = Owner { uid: 1000, effective_uid: 0, saved_uid: Known::Is(0), gid: 1000, effective_gid: 5 };
         assert_eq!(owner(status), Some(expected));
         assert_eq!(owner(b"Uid:\t1\t2\n"), None);
         assert_eq!(owner(b""), None);

@@ -2,7 +2,7 @@
 //!
 //! Built from what `/proc` shows at the start, then kept by events. A process that was made by another has its
 //! program, arguments, user and terminal until an event says otherwise, so that nothing need be read for it. The
-//! parent is the process that really made it, also when that one has ended since: ended processes stay as long as one
+//! parent is the process that made it, or in whose place it was made, also when that one has ended since: ended processes stay as long as one
 //! of those they started does, within [`ENDED_MAX`], and ancestors keep their names.
 //!
 //! A number is used again; a [`Key`] is not. What is known of one process is never told of another that was given its
@@ -64,8 +64,10 @@ pub(super) struct Process {
     pub(super) tty: Known<u32>,
     /// Its threads besides the first.
     threads: u32,
-    /// The status of its first thread, which has ended before others have.
-    first_ended: Option<u32>,
+    /// Its first thread has ended, and others have not.
+    headless: bool,
+    /// The status that it ends with, as far as the threads say that have ended since its first one did.
+    status: Option<u32>,
     /// Processes in the table that it made.
     children: u32,
     /// Where it stands among the ended.
@@ -96,8 +98,8 @@ pub(super) struct Executed {
 /// What the end of a thread means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Its process has ended, with this status. It stays until it is [released](Table::release).
-    Process(Key, u32),
+    /// Its process has ended, with this status if that is known. It stays until it is [released](Table::release).
+    Process(Key, Option<u32>),
     /// Others of its threads run on; a thread was all that ended.
     Thread,
     /// The process is not in the table.
@@ -155,6 +157,13 @@ impl Table {
         self.live.keys().copied().collect()
     }
 
+    /// Whether the one that made a process lives and is in the table: its number is its own then, and not perhaps
+    /// that of a later process.
+    pub(super) fn parent_lives(&self, key: Key) -> bool {
+        let parent = self.get(key).and_then(|process| self.get(*process.parent.is()?));
+        parent.is_some_and(|parent| parent.ended.is_none())
+    }
+
     /// How many live.
     #[cfg(test)]
     pub(super) fn live_count(&self) -> usize {
@@ -205,10 +214,12 @@ impl Table {
                 pid,
                 start,
                 entity,
+                image: self.inherited(&parent.image),
                 parent: Known::Is(key),
                 parent_pid: Known::Is(parent_pid),
                 threads: 0,
-                first_ended: None,
+                headless: false,
+                status: None,
                 children: 0,
                 ended: None,
                 ..parent
@@ -224,12 +235,22 @@ impl Table {
                 session: Known::Lost,
                 tty: Known::Lost,
                 threads: 0,
-                first_ended: None,
+                headless: false,
+                status: None,
                 children: 0,
                 ended: None,
             },
         };
         self.insert(process)
+    }
+
+    /// What a process runs that one with this image made. Threads of the kernel are all made by the same one, and have
+    /// names of their own that no event tells.
+    fn inherited(&self, image: &Arc<Kept>) -> Arc<Kept> {
+        match image.executable {
+            Known::None => self.images.keep(&Image { name: Known::Lost, executable: Known::None, line: Known::None }),
+            Known::Is(_) | Known::Lost => Arc::clone(image),
+        }
     }
 
     /// A process is there, as `/proc` shows it. One that the table has is repaired: with another start it is another
@@ -262,7 +283,8 @@ impl Table {
             session: seen.session,
             tty: seen.tty,
             threads: seen.threads.saturating_sub(1),
-            first_ended: None,
+            headless: false,
+            status: None,
             children: 0,
             ended: None,
         })
@@ -283,9 +305,9 @@ impl Table {
         process.image = image;
         // All other threads are gone, and the one that is left is the first now.
         process.threads = 0;
-        process.first_ended = None;
+        (process.headless, process.status) = (false, None);
         if let Known::Is(owner) = &mut process.owner {
-            owner.saved_uid = owner.effective_uid;
+            owner.saved_uid = Known::Is(owner.effective_uid);
         }
         match executed.terminal {
             Some((session, tty)) => {
@@ -298,10 +320,18 @@ impl Table {
         }
     }
 
+    /// Who a process acts for, as `/proc` shows it. It need not be the user of the one that it counts as made by: a
+    /// process can make another in the place of its own parent (`CLONE_PARENT`).
+    pub(super) fn own(&mut self, key: Key, owner: Owner) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            process.owner = Known::Is(owner);
+        }
+    }
+
     /// A process acts for another user.
     pub(super) fn uid(&mut self, pid: u32, real: u32, effective: u32) {
         if let Some(Known::Is(owner)) = self.live_mut(pid).map(|process| &mut process.owner) {
-            (owner.uid, owner.effective_uid) = (real, effective);
+            (owner.uid, owner.effective_uid, owner.saved_uid) = (real, effective, Known::Lost);
         }
     }
 
@@ -328,42 +358,45 @@ impl Table {
     }
 
     /// A thread that is not the first of its process ended.
-    pub(super) fn thread_exit(&mut self, pid: u32) -> Ended {
+    pub(super) fn thread_exit(&mut self, pid: u32, status: u32) -> Ended {
         let Some(key) = self.live(pid) else { return Ended::Unknown };
         let Some(process) = self.processes.get_mut(&key) else { return Ended::Unknown };
         process.threads = process.threads.saturating_sub(1);
-        match process.first_ended.filter(|_| process.threads == 0) {
-            Some(status) => {
-                self.end(key);
-                Ended::Process(key, status)
-            }
-            None => Ended::Thread,
+        if !process.headless {
+            return Ended::Thread;
         }
+        process.status = process.status.and_then(|first| status_of_both(first, status));
+        if process.threads > 0 {
+            return Ended::Thread;
+        }
+        let status = process.status;
+        self.end(key);
+        Ended::Process(key, status)
     }
 
     /// The first thread of a process ended, and with it the process if it was the last.
     pub(super) fn exit(&mut self, pid: u32, status: u32) -> Ended {
         let Some(key) = self.live(pid) else { return Ended::Unknown };
         let Some(process) = self.processes.get_mut(&key) else { return Ended::Unknown };
+        (process.headless, process.status) = (true, Some(status));
         if process.threads > 0 {
-            process.first_ended = Some(status);
             return Ended::Thread;
         }
         self.end(key);
-        Ended::Process(key, status)
+        Ended::Process(key, Some(status))
     }
 
     /// A process is not there any more, however many threads the table thought it had. What is known of its status.
     pub(super) fn gone(&mut self, pid: u32) -> Option<(Key, Option<u32>)> {
         let key = self.live(pid)?;
-        let status = self.get(key)?.first_ended;
+        let status = self.get(key)?.status;
         self.end(key);
         Some((key, status))
     }
 
     /// Whether the first thread of a process has ended and others have not.
     pub(super) fn is_headless(&self, pid: u32) -> bool {
-        self.live(pid).and_then(|key| self.get(key)).is_some_and(|process| process.first_ended.is_some())
+        self.live(pid).and_then(|key| self.get(key)).is_some_and(|process| process.headless)
     }
 
     /// Nothing more is told of a process that has ended: it goes when nobody it started is left.
@@ -391,6 +424,9 @@ impl Table {
 
     /// Gives a process another parent, unless it is one of that one's own ancestors.
     fn set_parent(&mut self, key: Key, parent: Key) {
+        if self.get(key).is_none_or(|process| process.parent == Known::Is(parent)) {
+            return;
+        }
         let mut above = Some(parent);
         // The chains of parents have ends, and this keeps it so.
         while let Some(next) = above {
@@ -472,6 +508,15 @@ impl Table {
     }
 }
 
+/// The status of a process of which two threads ended last. An end of all of them gives both the same status. Threads
+/// that end by themselves say 0, in all C libraries: what is not 0 is of the process.
+fn status_of_both(first: u32, last: u32) -> Option<u32> {
+    match (first, last) {
+        (0, status) | (status, 0) => Some(status),
+        _ => (first == last).then_some(first),
+    }
+}
+
 fn same_start(a: Start, b: Start) -> bool {
     a.ticks.abs_diff(b.ticks) <= SAME_START_TICKS
 }
@@ -496,7 +541,13 @@ mod tests {
             start: start(u64::from(pid) * 100),
             parent_pid: Known::Is(parent),
             image: image(path),
-            owner: Known::Is(Owner { uid: 1000, effective_uid: 1000, saved_uid: 1000, gid: 100, effective_gid: 100 }),
+            owner: Known::Is(Owner {
+                uid: 1000,
+                effective_uid: 1000,
+                saved_uid: Known::Is(1000),
+                gid: 100,
+                effective_gid: 100,
+            }),
             session: Known::Is(pid),
             tty: Known::Is(34816),
             threads: 1,
@@ -554,12 +605,12 @@ mod tests {
         table.exec(child, &executed("/bin/launcher"));
         let grandchild = table.fork(31, 32, start(5001)).unwrap();
         table.exec(grandchild, &executed("/bin/daemon"));
-        let Ended::Process(key, 0x100) = table.exit(31, 0x100) else { panic!("it has one thread") };
+        let Ended::Process(key, Some(0x100)) = table.exit(31, 0x100) else { panic!("it has one thread") };
         table.release(key);
         assert_eq!(table.live(31), None);
         assert_eq!(names(&table, grandchild).0, words(&["launcher", "bash", "sshd", "init"]));
         // The last that was started goes, and the ended one with it.
-        let Ended::Process(key, 0) = table.exit(32, 0) else { panic!("it has one thread") };
+        let Ended::Process(key, Some(0)) = table.exit(32, 0) else { panic!("it has one thread") };
         table.release(key);
         assert_eq!((table.processes.len(), table.ended.len()), (3, 0));
         assert_eq!(table.get(table.live(30).unwrap()).unwrap().children, 0);
@@ -630,11 +681,12 @@ mod tests {
         table.uid(31, 1000, 0);
         table.gid(31, 100, 5);
         let owner = *table.get(child).unwrap().owner.is().unwrap();
-        assert_eq!(owner, Owner { uid: 1000, effective_uid: 0, saved_uid: 1000, gid: 100, effective_gid: 5 });
+        let saved_uid = Known::Lost;
+        assert_eq!(owner, Owner { uid: 1000, effective_uid: 0, saved_uid, gid: 100, effective_gid: 5 }, "not told");
         table.exec(child, &executed("/bin/su"));
         assert_eq!(
             table.get(child).unwrap().owner.is().unwrap().saved_uid,
-            0,
+            Known::Is(0),
             "a program starts with its effective user"
         );
         assert_eq!(table.get(child).unwrap().tty, Known::Is(34816));
@@ -650,7 +702,38 @@ mod tests {
         table.gid(99, 0, 0);
         table.session(99);
         assert_eq!(table.exit(99, 0), Ended::Unknown);
-        assert_eq!(table.thread_exit(99), Ended::Unknown);
+        assert_eq!(table.thread_exit(99, 0), Ended::Unknown);
+        // Made in the place of somebody else: what /proc shows counts.
+        let owner = Owner { uid: 7, effective_uid: 7, saved_uid: Known::Is(7), gid: 7, effective_gid: 7 };
+        table.own(child, owner);
+        assert_eq!(table.get(child).unwrap().owner, Known::Is(owner));
+    }
+
+    #[test]
+    fn threads_of_the_kernel_do_not_have_the_name_of_the_one_that_makes_them() {
+        let mut table = table();
+        let mut first = seen(2, 0, "");
+        first.image = Image { name: Known::Is("[kthreadd]".into()), executable: Known::None, line: Known::None };
+        table.see(first).unwrap();
+        let child = table.fork(2, 31, start(5000)).unwrap();
+        let image = &table.get(child).unwrap().image;
+        assert!(image.name.is_lost() && image.executable == Known::None && image.line == Known::None);
+        assert_eq!(names(&table, child).0, words(&["[kthreadd]"]));
+    }
+
+    #[test]
+    fn a_parent_lives_while_its_number_is_its_own() {
+        let mut table = table();
+        let parent = table.fork(30, 31, start(5000)).unwrap();
+        let child = table.fork(31, 32, start(5001)).unwrap();
+        assert!(table.parent_lives(child));
+        table.exit(31, 0);
+        table.release(parent);
+        assert!(!table.parent_lives(child));
+        table.fork(30, 31, start(6000)).unwrap();
+        assert!(!table.parent_lives(child), "its number is another's now");
+        let orphan = table.fork(777, 33, start(6001)).unwrap();
+        assert!(!table.parent_lives(orphan), "who knows");
     }
 
     #[test]
@@ -659,23 +742,43 @@ mod tests {
         let child = table.fork(30, 31, start(5000)).unwrap();
         table.thread(31);
         table.thread(31);
-        assert_eq!(table.thread_exit(31), Ended::Thread);
+        assert_eq!(table.thread_exit(31, 0), Ended::Thread);
         assert_eq!(table.exit(31, 9), Ended::Thread, "another runs on");
         assert!(table.is_headless(31));
-        assert_eq!(table.thread_exit(31), Ended::Process(child, 9), "with the status of the first");
+        assert_eq!(table.thread_exit(31, 9), Ended::Process(child, Some(9)), "with the status of both");
         table.release(child);
         // The thread that runs another program takes the place of the first, which ends before.
         let child = table.fork(30, 32, start(5001)).unwrap();
         table.thread(32);
         assert_eq!(table.exit(32, 0), Ended::Thread);
         table.exec(child, &executed("/bin/x"));
-        assert_eq!(table.exit(32, 7), Ended::Process(child, 7));
+        assert_eq!(table.exit(32, 7), Ended::Process(child, Some(7)));
         // What is not there any more has ended, whatever was counted.
         let child = table.fork(30, 33, start(5002)).unwrap();
         table.thread(33);
         table.exit(33, 3);
         assert_eq!(table.gone(33), Some((child, Some(3))));
         assert_eq!(table.gone(33), None);
+    }
+
+    #[test]
+    fn the_status_is_that_of_the_process_and_not_of_a_thread_that_left_early() {
+        let mut table = table();
+        for (pid, first, then, expected) in [
+            (41, 0, [0, 11], Some(11)),
+            (42, 0, [0, 0], Some(0)),
+            (43, 0x500, [0, 0x500], Some(0x500)),
+            (44, 0x500, [0, 0], Some(0x500)),
+            (45, 0x500, [0, 9], None),
+        ] {
+            let child = table.fork(30, pid, start(u64::from(pid))).unwrap();
+            table.thread(pid);
+            table.thread(pid);
+            assert_eq!(table.exit(pid, first), Ended::Thread);
+            assert_eq!(table.thread_exit(pid, then[0]), Ended::Thread);
+            assert_eq!(table.thread_exit(pid, then[1]), Ended::Process(child, expected), "{pid}");
+            table.release(child);
+        }
     }
 
     #[test]
@@ -753,7 +856,7 @@ mod tests {
                     4 => table.live(a).into_iter().for_each(|key| table.exec(key, &executed("/bin/y"))),
                     5 => table.thread(a),
                     6 => table.live(a).into_iter().for_each(|key| table.link_parent(key)),
-                    7 => if let Ended::Process(key, _) = table.thread_exit(a) { table.release(key) },
+                    7 => if let Ended::Process(key, _) = table.thread_exit(a, b) { table.release(key) },
                     _ => if let Ended::Process(key, _) = table.exit(a, b) { table.release(key) },
                 }
                 proptest::prop_assert!(table.live.len() <= 8 && table.ended.len() <= 4);

@@ -220,9 +220,9 @@ impl ProcSensor {
     fn tell_exec(&mut self, key: Key, look: &Look, time_ns: i64, on: &mut dyn FnMut(Received)) {
         let parent = self.table.get(key).map_or(Known::Lost, |process| process.parent_pid);
         let parent_directory = match parent {
-            Known::Is(pid) => self.looker.directory(pid),
+            Known::Is(pid) if self.table.parent_lives(key) => self.looker.directory(pid),
             Known::None => Known::None,
-            Known::Lost => Known::Lost,
+            Known::Is(_) | Known::Lost => Known::Lost,
         };
         let about = About::Exec { image: &look.image, directory: &look.directory, parent_directory: &parent_directory };
         self.tell(key, time_ns, &about, on);
