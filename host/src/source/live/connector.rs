@@ -9,10 +9,10 @@
 //! A message says that a process runs another program, and its number. Everything else has to be read before the
 //! process ends, so looking goes before all other work: between any two events that are written, new messages are
 //! taken in and their processes looked at. A process whose end, or whose next program, is in the inbox already is not
-//! looked at: there is nothing to be seen, or something else. The kernel counts its messages, so what was lost is
-//! known exactly; then the table is repaired from `/proc`.
+//! looked at: there is nothing to be seen, or something else. The kernel counts its messages, so how many were lost is
+//! known; which of them would have been an event is not, so that is the most. Then the table is repaired from `/proc`.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,10 @@ const LOOKED_MAX: usize = 256;
 const TURN_MAX: usize = 1024;
 /// After a loss the table is repaired, no more often than this.
 const REPAIR_EVERY: Duration = Duration::from_secs(1);
+/// The pause after a repair is at least this many times as long as the repair took.
+const REPAIR_PAUSE_FACTOR: u32 = 20;
+/// Processes that a repair looks at before it takes in the messages that came meanwhile.
+const REPAIR_STEP: usize = 32;
 /// How long a repair waits for a moment without messages.
 const REPAIR_WAITS: Duration = Duration::from_secs(5);
 /// How long a message about a process may still be on its way when `/proc` says that the process has gone.
@@ -78,7 +82,8 @@ pub(super) struct ConnectorSensor {
     /// Messages from before this moment can be of processes that were never seen.
     ready_ns: u64,
     repair_at: Option<Instant>,
-    repaired: Instant,
+    /// Not before this moment.
+    repair_not_before: Instant,
     names_looked: Instant,
     suspects: VecDeque<Suspect>,
     promptness: Promptness,
@@ -104,6 +109,8 @@ struct Glimpse {
 struct Suspect {
     key: Key,
     pid: u32,
+    /// When it was suspected, on the clock that stamps events: messages from before may tell of its end.
+    since_ns: i64,
     due: Instant,
     /// Whether its end is told when it has; otherwise that was lost, and counted.
     tell: bool,
@@ -139,7 +146,7 @@ impl ConnectorSensor {
             offsets: Offsets::now(),
             ready_ns: 0,
             repair_at: None,
-            repaired: now,
+            repair_not_before: now,
             names_looked: now,
             suspects: VecDeque::new(),
             promptness: Promptness::new(),
@@ -189,8 +196,12 @@ impl ConnectorSensor {
         for _ in self.inbox.len()..INBOX_MAX {
             let length = match self.socket.receive(&mut self.datagram)? {
                 Arrived::Nothing => return Ok(()),
-                // How much did not fit, the numbers of the messages tell.
-                Arrived::Overflow | Arrived::Foreign => continue,
+                Arrived::Foreign => continue,
+                // How much did not fit, the numbers of the messages tell when the next ones come.
+                Arrived::Overflow => {
+                    self.repair_soon();
+                    continue;
+                }
                 Arrived::Bytes(length) => length,
             };
             let Self { datagram, inbox, holes, .. } = self;
@@ -234,9 +245,8 @@ impl ConnectorSensor {
         self.passed = self.passed.saturating_sub(1);
         let (message, glimpse) = match first {
             Waiting::Lost(count) => {
-                on(Received::Gap(Gap { count, exact: true, reason: "the kernel had no room for more messages" }));
-                self.repair_at.get_or_insert((self.repaired + REPAIR_EVERY).max(Instant::now()));
-                return;
+                on(Received::Gap(Gap { count, exact: false, reason: "the kernel had no room for more messages" }));
+                return self.repair_soon();
             }
             Waiting::Message(message, glimpse) => (message, glimpse),
         };
@@ -382,18 +392,30 @@ impl ConnectorSensor {
         }
     }
 
+    fn repair_soon(&mut self) {
+        self.repair_at.get_or_insert(self.repair_not_before.max(Instant::now()));
+    }
+
     /// Makes the table say what `/proc` says.
     fn scan(&mut self) -> std::io::Result<()> {
-        let pids = pids()?;
+        let begin = Instant::now();
+        // Not at the end: what is lost meanwhile is a reason for another.
+        self.repair_at = None;
         let mut keys = Vec::new();
-        for pid in &pids {
-            if let Some((seen, _)) = self.looker.see(*pid, self.offsets) {
+        let mut there = HashSet::new();
+        for (index, pid) in pids()?.into_iter().enumerate() {
+            if index.is_multiple_of(REPAIR_STEP) {
+                self.promptness.tend_long_work();
+                self.fill()?;
+            }
+            if let Some((seen, _)) = self.looker.see(pid, self.offsets) {
+                there.insert(pid);
                 keys.extend(self.table.see(seen));
             }
         }
         // A parent can have a greater number than its child.
         keys.into_iter().for_each(|key| self.table.link_parent(key));
-        let there: std::collections::HashSet<u32> = pids.into_iter().collect();
+        self.repair_not_before = Instant::now() + REPAIR_EVERY.max(begin.elapsed() * REPAIR_PAUSE_FACTOR);
         for pid in self.table.pids() {
             if !there.contains(&pid) {
                 self.suspect(pid, false);
@@ -404,21 +426,24 @@ impl ConnectorSensor {
 
     /// Looks after a process that may have ended, when messages about it had time to come.
     fn suspect(&mut self, pid: u32, tell: bool) {
-        if let Some(key) = self.table.live(pid)
-            && self.suspects.len() < SUSPECTS_MAX
-        {
-            self.suspects.push_back(Suspect { key, pid, due: Instant::now() + SUSPECT_FOR, tell, lives_on: false });
+        let Some(key) = self.table.live(pid) else { return };
+        if self.suspects.len() >= SUSPECTS_MAX {
+            // They are found again.
+            return self.repair_soon();
         }
+        let (since_ns, due) = (linux::clock::monotonic(), Instant::now() + SUSPECT_FOR);
+        self.suspects.push_back(Suspect { key, pid, since_ns, due, tell, lives_on: false });
     }
 
     fn settle_suspects(&mut self, on: &mut dyn FnMut(Received)) {
         let now = Instant::now();
+        let waits = self.inbox.iter().find_map(time_of).unwrap_or(i64::MAX);
         for _ in 0..self.suspects.len() {
             let Some(suspect) = self.suspects.pop_front() else { return };
             if self.table.live(suspect.pid) != Some(suspect.key) {
                 continue;
             }
-            if suspect.due > now {
+            if suspect.due > now || waits <= suspect.since_ns {
                 self.suspects.push_back(suspect);
                 continue;
             }
@@ -463,9 +488,7 @@ impl ConnectorSensor {
         }
         let due = |at: Instant| at <= now && (self.inbox.is_empty() || at + REPAIR_WAITS <= now);
         if self.repair_at.is_some_and(due) {
-            self.repair_at = None;
             self.scan()?;
-            self.repaired = Instant::now();
         }
         self.settle_suspects(on);
         Ok(())
@@ -481,13 +504,18 @@ impl ConnectorSensor {
             self.socket.wait(wait)?;
             self.fill()?;
         }
-        for _ in 0..TURN_MAX {
+        // Without waiting, it is the last turn: what has happened until now is told, however much waits.
+        let until = if wait.is_zero() { linux::clock::monotonic() } else { i64::MAX };
+        let mut turn = 0;
+        while turn < TURN_MAX || wait.is_zero() {
+            turn += 1;
             self.look();
             self.fill()?;
-            if self.inbox.is_empty() {
-                break;
+            match self.inbox.front() {
+                None => break,
+                Some(first) if time_of(first).is_some_and(|at| at > until) => break,
+                Some(_) => self.apply_next(on),
             }
-            self.apply_next(on);
         }
         Ok(())
     }
@@ -527,6 +555,12 @@ fn is_end_of_look(later: &Waiting, pid: u32, before_ns: i64) -> bool {
     }
 }
 
+/// When it happened, on the clock that stamps events.
+fn time_of(waiting: &Waiting) -> Option<i64> {
+    let Waiting::Message(message, _) = waiting else { return None };
+    i64::try_from(message.time_ns).ok()
+}
+
 fn is_change_of_user(later: &Waiting, pid: u32) -> bool {
     matches!(later, Waiting::Message(Message { what: What::Uid { task, .. } | What::Gid { task, .. }, .. }, _)
         if task.process == pid)
@@ -562,6 +596,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::source::live::table::Start;
 
     /// How long a test waits for what has to come.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -628,6 +663,55 @@ mod tests {
             (&exit["process"]["entity_id"], &exit["process"]["start"]),
             (&process["entity_id"], &process["start"])
         );
+    }
+
+    #[test]
+    fn the_last_turn_tells_all_that_has_happened() {
+        let Some(mut sensor) = sensor() else { return };
+        // Each is made, and ends: more messages than one turn takes.
+        let forks = TURN_MAX / 2 + 100;
+        let script = format!("i=0; while [ $i -lt {forks} ]; do (exit 77); i=$((i+1)); done");
+        let mut shell = Command::new("sh").args(["-c", &script]).spawn().unwrap();
+        shell.wait().unwrap();
+        let (mut ended, mut lost) = (0, false);
+        let received = sensor.receive(Duration::ZERO, &mut |received| match received {
+            Received::Event(event) => {
+                let event: Value = serde_json::from_slice(event.payload.bytes()).unwrap();
+                let ours = event["process"]["parent"]["pid"] == shell.id();
+                ended += usize::from(ours && event["process"]["exit_code"] == 77);
+            }
+            Received::Gap(_) => lost = true,
+        });
+        received.unwrap();
+        assert!(lost || ended == forks, "{ended} of {forks}");
+    }
+
+    #[test]
+    fn a_repair_finds_out_who_has_ended() {
+        let Some(mut sensor) = sensor() else { return };
+        // One that ended and that nobody has waited for, one that is gone, one that lives.
+        let mut left = Command::new("true").spawn().unwrap();
+        let mut gone = Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let (left_pid, gone_pid, own) = (left.id(), gone.id(), std::process::id());
+        let ended = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+        while !ended(left_pid) {
+            std::thread::yield_now();
+        }
+        // As if all that the kernel told of them had been lost.
+        while sensor.socket.receive(&mut sensor.datagram).unwrap() != Arrived::Nothing {}
+        sensor.inbox.clear();
+        for pid in [left_pid, gone_pid] {
+            sensor.table.fork(own, pid, Start { time_ns: 1, ticks: 1, known: true }).unwrap();
+        }
+        sensor.scan().unwrap();
+        let until = Instant::now() + PATIENCE;
+        while sensor.table.live(left_pid).is_some() || sensor.table.live(gone_pid).is_some() {
+            assert!(Instant::now() < until, "they have ended");
+            sensor.receive(Duration::from_millis(10), &mut |_| {}).unwrap();
+        }
+        assert!(sensor.table.live(own).is_some());
+        left.wait().unwrap();
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! Built from what `/proc` shows at the start, then kept by events. A process that was made by another has its
 //! program, arguments, user and terminal until an event says otherwise, so that nothing need be read for it. The
-//! parent is the process that made it, or in whose place it was made, also when that one has ended since: ended processes stay as long as one
-//! of those they started does, within [`ENDED_MAX`], and ancestors keep their names.
+//! parent is the process that made it, or in whose place it was made (`CLONE_PARENT`: the kernel tells no difference),
+//! also when that one has ended since: ended processes stay as long as one of those they started does, within
+//! [`ENDED_MAX`], and ancestors keep their names.
 //!
 //! A number is used again; a [`Key`] is not. What is known of one process is never told of another that was given its
 //! number: a process that is made ends whatever had the number before.

@@ -18,13 +18,33 @@ pub(crate) struct Offsets {
 impl Offsets {
     /// Those of now.
     pub(crate) fn now() -> Self {
-        let wall = nanoseconds(clock_gettime(ClockId::Realtime));
-        Self {
-            monotonic: wall.saturating_sub(monotonic()),
-            boot: wall.saturating_sub(nanoseconds(clock_gettime(ClockId::Boottime))),
+        let mut best = Self::read();
+        for _ in 1..READS_MAX {
+            if best.1 <= READ_TAKES_NS {
+                break;
+            }
+            let next = Self::read();
+            if next.1 < best.1 {
+                best = next;
+            }
         }
+        best.0
+    }
+
+    /// Reads the clocks one after the other; how long that took is how wrong their distance can be.
+    fn read() -> (Self, i64) {
+        let begin = monotonic();
+        let wall = nanoseconds(clock_gettime(ClockId::Realtime));
+        let boot = nanoseconds(clock_gettime(ClockId::Boottime));
+        let end = monotonic();
+        (Self { monotonic: wall.saturating_sub(begin), boot: wall.saturating_sub(boot) }, end.saturating_sub(begin))
     }
 }
+
+/// The clocks are read again if that took longer: the thread was interrupted between them.
+const READ_TAKES_NS: i64 = 20_000;
+/// How often they are read at most.
+const READS_MAX: u32 = 4;
 
 /// Nanoseconds on the clock that stamps events.
 pub(crate) fn monotonic() -> i64 {

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat_raw, statx};
 use rustix::io::Errno;
 
 const PROC: &str = "/proc";
@@ -38,9 +38,11 @@ impl Handle {
         Ok(into.get(..length).unwrap_or_default())
     }
 
-    /// Whether what a link in it points at has been removed.
+    /// Whether what a link in it points at has been removed, as far as this host knows: it may lie with a server, which
+    /// is not asked, because it may never answer.
     pub(crate) fn link_is_removed(&self, name: &str) -> io::Result<bool> {
-        Ok(statat(&self.directory, name, AtFlags::empty())?.st_nlink == 0)
+        let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+        Ok(statx(&self.directory, name, flags, StatxFlags::NLINK)?.stx_nlink == 0)
     }
 
     /// What a file in it holds, as far as it fits. `/proc` gives all there is in one read.

@@ -50,6 +50,13 @@ impl Promptness {
         Self { state: State::New }
     }
 
+    /// To be called within work that takes long: it can take the priority away, and never gives it.
+    pub(crate) fn tend_long_work(&mut self) {
+        if let State::Prompt { .. } = self.state {
+            self.tend();
+        }
+    }
+
     /// To be called again and again by the thread itself.
     pub(crate) fn tend(&mut self) {
         let now = Instant::now();
@@ -134,6 +141,8 @@ mod tests {
             assert_eq!(policy(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other));
             assert_eq!(rustix::process::getpriority_process(None), Ok(0));
             promptness.state = State::Resting { until: Instant::now() };
+            promptness.tend_long_work();
+            assert!(matches!(promptness.state, State::Resting { .. }), "{:?}", promptness.state);
             promptness.tend();
             assert!(matches!(promptness.state, State::Prompt { .. }), "it has rested");
         });
