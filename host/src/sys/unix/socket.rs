@@ -200,6 +200,8 @@ fn lock(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<File, SocketError
     let system = |source| SocketError::System { what: "lock", path: path.with_file_name(&lock_name), source };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = openat(folder, &lock_name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| system(error.into()))?;
+    // Whatever our umask took away: the next agent must be able to open it, too.
+    fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(|error| system(error.into()))?;
     let file = File::from(file);
     match file.try_lock() {
         Ok(()) => Ok(file),
