@@ -368,7 +368,8 @@ impl ConnectorSensor {
         let sequence = self.sequence;
         self.sequence = self.sequence.saturating_add(1);
         let position = Position { file: Arc::clone(&self.position), record: sequence };
-        let payload = Payload::Json(Bytes::from(json));
+        // It may wait: no more is kept than is counted.
+        let payload = Payload::Json(Bytes::from(json.into_boxed_slice()));
         on(Received::Event(RawEvent { source: SourceId::default(), sequence, position, payload }));
     }
 
