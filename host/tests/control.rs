@@ -116,7 +116,7 @@ impl Bench {
 fn changed() -> Response {
     Response::Changed(Changed {
         generation: 2,
-        from_sequence: 1_234,
+        from_sequence: Some(1_234),
         loaded: vec!["a".into()],
         replaced: vec!["b\x1b[2J".into()],
         unloaded: vec![],

@@ -123,8 +123,11 @@ fn write_changed(out: &mut impl Write, changed: &Changed) -> io::Result<()> {
     if parts.iter().all(|(_, _, rules)| rules.is_empty()) && changed.notes.is_empty() {
         writeln!(out, "no rule is another than before")?;
     }
-    let (generation, from) = (changed.generation, grouped(changed.from_sequence));
-    writeln!(out, "generation {NAME}{generation}{NAME:#} judges from event {NAME}{from}{NAME:#} on")
+    let generation = changed.generation;
+    match changed.from_sequence.map(grouped) {
+        Some(from) => writeln!(out, "generation {NAME}{generation}{NAME:#} judges from event {NAME}{from}{NAME:#} on"),
+        None => writeln!(out, "generation {NAME}{generation}{NAME:#} judges {NAME}nothing yet{NAME:#}"),
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +144,7 @@ mod tests {
     fn a_change_is_told_rule_by_rule() {
         let changed = Changed {
             generation: 3,
-            from_sequence: 10_482,
+            from_sequence: Some(10_482),
             loaded: vec!["a".into(), "b\x1b[2J".into()],
             replaced: vec!["c".into()],
             unloaded: vec!["d".into()],
@@ -151,7 +154,9 @@ mod tests {
             text(&changed),
             "new       a\nnew       b\\x1b[2J\nreplaced  c\ngone      d\ngeneration 3 judges from event 10,482 on\n"
         );
-        let same = Changed { generation: 4, from_sequence: 1, ..Changed::default() };
+        let same = Changed { generation: 4, from_sequence: Some(1), ..Changed::default() };
         assert_eq!(text(&same), "no rule is another than before\ngeneration 4 judges from event 1 on\n");
+        let waits = Changed { generation: 5, unloaded: vec!["d".into()], ..Changed::default() };
+        assert_eq!(text(&waits), "gone      d\ngeneration 5 judges nothing yet\n");
     }
 }

@@ -348,10 +348,10 @@ mod tests {
     #[test]
     fn a_change_with_too_many_names_is_still_told_as_a_change() {
         let changed =
-            Changed { generation: 5, from_sequence: 9, loaded: vec!["n".repeat(900); 3], ..Changed::default() };
+            Changed { generation: 5, from_sequence: Some(9), loaded: vec!["n".repeat(900); 3], ..Changed::default() };
         let (len, Response::Changed(told)) = answered(Response::Changed(changed), 1000) else { panic!() };
         assert!(len <= 1000);
-        assert_eq!((told.generation, told.from_sequence), (5, 9));
+        assert_eq!((told.generation, told.from_sequence), (5, Some(9)));
         assert!(told.notes.iter().any(|note| note.contains("3 rules are new, 0 replaced, 0 gone")), "{told:?}");
     }
 }

@@ -80,7 +80,7 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
-    /// The change is in force.
+    /// The change is made.
     Changed(Changed),
     /// What is in force.
     Listing(Listing),
@@ -90,13 +90,14 @@ pub enum Response {
     Busy,
 }
 
-/// A change that is in force.
+/// A change that is in force, or will be when the events before it are judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// Number of the generation in force now; the first of a run is 1.
     pub generation: u64,
-    /// Sequence number of the first event that it judges.
-    pub from_sequence: u64,
+    /// Sequence number of the first event that it judges; none if that is not known yet, because events that came
+    /// before wait to be judged.
+    pub from_sequence: Option<u64>,
     /// Names of rules that are new.
     pub loaded: Vec<String>,
     /// Names of rules that ran before and are other ones now.

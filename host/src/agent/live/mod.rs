@@ -276,14 +276,15 @@ impl Agent {
     }
 
     /// Takes in what a watched folder holds now: what came into force, if anything did, and the files whose last good
-    /// text stays, with the reasons.
+    /// text stays, with the reasons. `unread` names files and folders that are there and could not be read.
     pub fn edit_folder(
         &self,
         folder: &str,
         now: Vec<Arc<trapline_programs::diagnostic::Source>>,
+        unread: &[&str],
     ) -> (Option<Changed>, Vec<(String, Refused)>) {
         let mut library = lock(&self.library);
-        let edited = library.edit(folder, now);
+        let edited = library.edit(folder, now, unread);
         let mut refused = edited.refused;
         let changed = edited.change.and_then(|change| match self.bring_into_force(&mut library, change) {
             Ok(changed) => Some(changed),
@@ -308,7 +309,7 @@ impl Agent {
         *lock(&self.in_force) = change.next().clone();
         library.commit(change);
         match effect.recv_timeout(SWAP_WAIT) {
-            Ok(sequence) => changed.from_sequence = sequence,
+            Ok(sequence) => changed.from_sequence = Some(sequence),
             // The worker ended, and with it the run.
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(Box::new(Refused::because(SwapError::Closed.to_string())));
