@@ -6,11 +6,11 @@ use anstyle::{AnsiColor, Style};
 use trapline_programs::hir::Severity;
 
 use super::telling::Told;
-use crate::agent::alert::RuleInfo;
+use crate::agent::alert::{RuleInfo, Stage};
 use crate::agent::summary::{InertRule, Lacking, RefusedRule, RuleCounts, Seconds, Summary};
 use crate::agent::worker::Worker;
 use crate::sink::terminal::escape;
-use crate::sink::text::severity_style;
+use crate::sink::text::{UNSIGNED, severity_style};
 
 /// The most lines of one kind; the rest is counted. The JSON summary has all.
 const LINES_MAX: usize = 12;
@@ -28,12 +28,19 @@ pub(super) struct RuleLine {
     pub(super) title: String,
     /// How bad a match is.
     pub(super) severity: Severity,
+    /// Whether nobody signed it.
+    pub(super) unsigned: bool,
 }
 
 impl RuleLine {
     /// For this rule.
     pub(super) fn of(info: &RuleInfo) -> Self {
-        Self { name: info.name.clone(), title: info.title.clone(), severity: info.severity }
+        Self {
+            name: info.name.clone(),
+            title: info.title.clone(),
+            severity: info.severity,
+            unsigned: info.stage == Stage::Dev,
+        }
     }
 }
 
@@ -140,7 +147,9 @@ pub(super) fn render(summary: &Summary, rules: &BTreeMap<String, RuleLine>, note
             Some(rule) => {
                 let style = severity_style(rule.severity);
                 let (name, title) = (escape(&rule.name), escape(&rule.title));
-                format!("  {:>7}  {style}{name:<40}{style:#} {LABEL}{title}{LABEL:#}", grouped(*count))
+                let mark =
+                    if rule.unsigned { format!("{UNSIGNED} UNSIGNED RULE {UNSIGNED:#} ") } else { String::new() };
+                format!("  {:>7}  {style}{name:<40}{style:#} {mark}{LABEL}{title}{LABEL:#}", grouped(*count))
             }
             None => format!("  {:>7}  {}", grouped(*count), escape(id)),
         });
@@ -315,7 +324,7 @@ mod tests {
         summary.not_evaluable_by_rule.insert(nasty.clone(), 1);
         let lacks = BTreeMap::from([(nasty.clone(), Lacking::Fields(vec![nasty.clone()]))]);
         summary.inert.push(InertRule { id: nasty.clone(), name: nasty.clone(), lacks });
-        let line = RuleLine { name: nasty.clone(), title: nasty.clone(), severity: Severity::Low };
+        let line = RuleLine { name: nasty.clone(), title: nasty.clone(), severity: Severity::Low, unsigned: true };
         for rules in [BTreeMap::new(), BTreeMap::from([(nasty.clone(), line)])] {
             let text = render(&summary, &rules, std::slice::from_ref(&nasty));
             assert!(!text.contains("\u{1b}[2J") && !text.contains('\r') && !text.contains('\u{202e}'), "{text:?}");

@@ -12,6 +12,7 @@ use trapline_programs::hir::Severity;
 
 use super::summary::{RuleLine, count};
 use super::{Console, Internal};
+use crate::agent::alert::Stage;
 use crate::agent::live::Outlet;
 use crate::agent::worker::Output;
 use crate::sink::Sink;
@@ -183,7 +184,9 @@ impl Outlet for Telling {
                     let rule = &alert.rule;
                     *told.alerts.entry(rule.id.clone()).or_default() += 1;
                     told.worst = told.worst.max(Some(rule.severity));
-                    if !told.rules.contains_key(&rule.id) {
+                    // Several rules may go by one id in a run: if one of them was not signed, that is told.
+                    let known = told.rules.get(&rule.id);
+                    if known.is_none_or(|known| !known.unsigned && rule.stage == Stage::Dev) {
                         told.rules.insert(rule.id.clone(), RuleLine::of(rule));
                     }
                 }
