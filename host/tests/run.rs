@@ -210,10 +210,33 @@ fn rules_that_nobody_signed_need_dev_and_are_marked() {
     let (status, _, said) = bench.trapline(&["run", "--source", "proc", "--control", "off", "--rules", "r.trap"]);
     assert_eq!(status.code(), Some(2));
     assert!(said.contains("--dev"), "{said}");
+    // A folder that holds none yet may hold some later.
+    bench.write("later/sigma.yml", "");
+    let (status, _, said) =
+        bench.trapline(&["run", "--source", "proc", "--control", "off", "--rules", "stock", "--rules", "later"]);
+    assert_eq!(status.code(), Some(2));
+    assert!(said.contains("--dev"), "{said}");
     let mut agent = Agent::watching(bench.path(), &["--control", "off", "--rules", "r.trap", "--dev"]);
     assert!(agent.said.contains("UNSIGNED RULES"), "{}", agent.said);
     let _shells = Shells::run("unsigned_marker");
     assert_eq!(agent.alert("mine", "unsigned_marker")["trapline"]["stage"], "dev");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ends().code(), Some(0), "{}", agent.said);
+    let line = agent.said.lines().rfind(|line| line.contains("mine")).unwrap();
+    assert!(line.contains("UNSIGNED RULE"), "the summary marks it: {line}");
+}
+
+#[test]
+fn the_stock_rules_are_no_folder_that_happens_to_lie_beside_us() {
+    let bench = Bench::new();
+    bench.write("stock/linux/mine.trap", &rule("mine", "x"));
+    let control = bench.control();
+    for args in [&["--control", &control][..], &["--control", &control, "--rules", "stock"]] {
+        let mut agent = Agent::watching(bench.path(), args);
+        assert!(!agent.said.contains("watched"), "{}", agent.said);
+        agent.signal(Signal::TERM);
+        assert_eq!(agent.ends().code(), Some(0), "{}", agent.said);
+    }
 }
 
 #[test]

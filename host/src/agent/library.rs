@@ -18,6 +18,7 @@
 //! and stand at [`Stage::Dev`], which the library takes only if it was told to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use trapline_engine::BuildError;
@@ -37,6 +38,9 @@ pub const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const RULES_MAX: usize = 16_384;
 /// The most diagnostics that a refusal carries; the rest is counted.
 pub const DIAGNOSTICS_SHOWN_MAX: usize = 50;
+
+/// How often an edit of a folder is tried: each time all rules are compiled. Usually twice is enough.
+pub const EDIT_ATTEMPTS_MAX: u32 = 64;
 
 /// Where a file of rules comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +158,20 @@ pub struct Opening {
     pub unserved: Vec<SetAside>,
 }
 
+/// Why the first files cannot be a library.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Rules that are not signed.
+    #[error("{0}: nobody signed these rules")]
+    Unsigned(String),
+    /// More than there may be.
+    #[error("{0}")]
+    TooMuch(String),
+    /// One event could use more fuel than it may.
+    #[error(transparent)]
+    Fuel(#[from] BuildError),
+}
+
 /// What editing a folder came to: what passed, and what did not and why.
 #[derive(Debug, Default)]
 pub struct Edited {
@@ -161,6 +179,8 @@ pub struct Edited {
     pub change: Option<Change>,
     /// Files whose last good text stays, with the reasons.
     pub refused: Vec<(String, Refused)>,
+    /// How often it was tried.
+    pub attempts: u32,
 }
 
 /// One edit of a file in a folder.
@@ -170,6 +190,37 @@ enum Edit {
     Put(RuleText),
     /// It is gone.
     Remove(String),
+}
+
+/// Why a change is refused.
+struct Failure {
+    /// As a whole.
+    whole: Box<Refused>,
+    /// File by file, as far as it is their own matter.
+    files: Vec<(String, Fault)>,
+}
+
+impl From<Box<Refused>> for Failure {
+    fn from(whole: Box<Refused>) -> Self {
+        Self { whole, files: Vec::new() }
+    }
+}
+
+/// Why one file of a change is refused.
+struct Fault {
+    refused: Refused,
+    /// It is so beside another file: with another one there it may pass.
+    beside: bool,
+}
+
+/// How far the taking in of an edit is.
+struct Sorting<'o> {
+    origin: &'o Origin,
+    attempts: u32,
+    passed: Vec<Edit>,
+    change: Option<Change>,
+    /// What did not pass, with the reason.
+    out: Vec<(Edit, Fault)>,
 }
 
 impl Edit {
@@ -184,9 +235,14 @@ impl Edit {
 impl Library {
     /// Loads the first files as far as they can be; the caller decides whether what was refused is a reason not to
     /// start. `dev` allows rules that are not signed to be loaded later.
-    pub fn open(mut loader: Loader, dev: bool, files: Vec<File>) -> Result<(Self, Opening), BuildError> {
+    pub fn open(mut loader: Loader, dev: bool, files: Vec<File>) -> Result<(Self, Opening), OpenError> {
+        if let Some(file) = files.iter().find(|file| !dev && file.origin != Origin::Stock) {
+            return Err(OpenError::Unsigned(file.name().to_owned()));
+        }
+        check_size(&files).map_err(OpenError::TooMuch)?;
         let loaded = load(&mut loader, &files)?;
         let Loaded { ruleset, inert, diagnostics, refusals, refused } = loaded;
+        check_rules(ruleset.rules.len(), RULES_MAX).map_err(OpenError::TooMuch)?;
         let named = |aside: &&SetAside| {
             files.iter().any(|file| file.name() == aside.file && matches!(file.origin, Origin::Named))
         };
@@ -217,18 +273,13 @@ impl Library {
 
     /// What would be in force with these files; one of the same name is replaced. All or none.
     pub fn load(&mut self, files: Vec<RuleFile>) -> Result<Change, Box<Refused>> {
-        if !self.dev {
-            return Err(self.refuse(
-                "these rules are not signed: only an agent that was started with --dev takes them".to_owned(),
-            ));
-        }
         if files.is_empty() {
             return Err(self.refuse("there is no file to load".to_owned()));
         }
         let edits = files.into_iter().map(|RuleFile { name, text }| {
             Edit::Put(RuleText { source: Source::new(name.clone(), text), ruleset: name })
         });
-        self.attempt(edits.collect(), &Origin::Requested)
+        self.attempt(edits.collect(), &Origin::Requested).map_err(|failure| failure.whole)
     }
 
     /// What would be in force without these: names or ids of rules, or names of files. All or none.
@@ -254,20 +305,42 @@ impl Library {
                     "there is no rule `{name}`, by name or id, and no file of that name; `trapline list` has them all"
                 )));
             };
-            if let Some(file) = files.iter_mut().find(|known| known.name() == file) {
-                file.off.insert(rule);
+            // Also where it is the second of its name and was refused for that: it would come in force now.
+            for known in &mut files {
+                let source = &known.text.source;
+                let named = |file: lang::ast::File| file.rules.iter().any(|of| of.name.text == rule);
+                if source.name == file
+                    || (source.text.contains(&rule) && named(lang::ast::file(&lang::parse(source).syntax())))
+                {
+                    known.off.insert(rule.clone());
+                }
             }
         }
-        self.try_files(files, &BTreeSet::new())
+        self.try_files(files, &BTreeSet::new(), false).map_err(|failure| failure.whole)
     }
 
     /// Takes in what a folder holds now. Each file passes or fails by itself: one that fails keeps its last good text.
-    pub fn edit(&mut self, folder: &str, now: Vec<Arc<Source>>) -> Edited {
+    /// So does one that is there and could not be read: `unread` names those, and folders of which nothing is known.
+    pub fn edit(&mut self, folder: &str, now: Vec<Arc<Source>>, unread: &[&str]) -> Edited {
+        if !self.dev {
+            let reason = "these rules are not signed: only an agent that was started with --dev takes them";
+            let refused = vec![(folder.to_owned(), *self.refuse(reason.to_owned()))];
+            return Edited { refused, ..Edited::default() };
+        }
         let origin = Origin::Folder(folder.to_owned());
-        let known: HashMap<&str, &File> = self.files.iter().map(|file| (file.name(), file)).collect();
         let there: BTreeSet<&str> = now.iter().map(|source| source.name.as_str()).collect();
+        // A file that was asked for before the folder was looked at belongs to the folder all the same.
+        for file in &mut self.files {
+            if file.origin == Origin::Requested && there.contains(file.name()) {
+                file.origin = origin.clone();
+            }
+        }
+        let known: HashMap<&str, &File> = self.files.iter().map(|file| (file.name(), file)).collect();
+        let may_be_there = |name: &str| {
+            there.contains(name) || unread.iter().any(|unread| Path::new(name).starts_with(Path::new(unread)))
+        };
         let of_folder = self.files.iter().filter(|file| file.origin == origin);
-        let gone = of_folder.filter(|file| !there.contains(file.name()));
+        let gone = of_folder.filter(|file| !may_be_there(file.name()));
         let mut edits: Vec<Edit> = gone.map(|file| Edit::Remove(file.name().to_owned())).collect();
         let is_other =
             |source: &Source| known.get(source.name.as_str()).is_none_or(|file| *file.text.source != *source);
@@ -276,49 +349,83 @@ impl Library {
                 .filter(|source| is_other(source))
                 .map(|source| Edit::Put(RuleText { source: source.clone(), ruleset: folder.to_owned() })),
         );
-        let mut edited = Edited::default();
         if edits.is_empty() {
-            return edited;
+            return Edited::default();
         }
-        let Err(together) = self.attempt(edits.clone(), &origin).map(|change| edited.change = Some(change)) else {
-            return edited;
-        };
-        // One by one: each on top of those that passed.
-        let files = self.files.clone();
-        let mut waiting = edits;
-        let mut passed = Vec::new();
+        let mut sorting = Sorting { origin: &origin, attempts: 0, passed: Vec::new(), change: None, out: Vec::new() };
+        self.sort_out(&mut sorting, edits);
+        // What did not pass beside one that did not pass either may pass now.
         loop {
-            let before = waiting.len();
-            edited.refused.clear();
-            for edit in std::mem::take(&mut waiting) {
-                match self.attempt(vec![edit.clone()], &origin) {
-                    Ok(change) => {
-                        self.files = change.files;
-                        passed.push(edit);
-                    }
-                    Err(refused) => {
-                        edited.refused.push((edit.name().to_owned(), *refused));
-                        waiting.push(edit);
-                    }
-                }
+            let (again, out): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut sorting.out).into_iter().partition(|(_, fault)| fault.beside);
+            sorting.out = out;
+            let before = again.len();
+            if before == 0 {
+                break;
             }
-            // What failed may pass after what came later: a rule that moved from one file to the other.
-            if waiting.is_empty() || waiting.len() == before {
+            self.sort_out(&mut sorting, again.into_iter().map(|(edit, _)| edit).collect());
+            if sorting.out.iter().filter(|(_, fault)| fault.beside).count() == before {
                 break;
             }
         }
-        self.files = files;
-        if !passed.is_empty() {
-            match self.attempt(passed, &origin) {
-                Ok(change) => edited.change = Some(change),
-                Err(_) => edited.refused.push((folder.to_owned(), *together)),
+        let refused = sorting.out.into_iter().map(|(edit, fault)| (edit.name().to_owned(), fault.refused));
+        Edited { refused: refused.collect(), change: sorting.change, attempts: sorting.attempts }
+    }
+
+    /// Adds to what has passed as many of these edits as pass together with it. Files that are at fault themselves are
+    /// left out at once; if none is, halves are tried, down to single edits or to the last attempt.
+    fn sort_out(&mut self, sorting: &mut Sorting<'_>, mut edits: Vec<Edit>) {
+        loop {
+            if edits.is_empty() {
+                return;
             }
+            if sorting.attempts >= EDIT_ATTEMPTS_MAX {
+                let reason =
+                    format!("it was left out: the edit of the folder did not pass in {EDIT_ATTEMPTS_MAX} tries");
+                let fault = || Fault { refused: *self.refuse(reason.clone()), beside: false };
+                sorting.out.extend(edits.into_iter().map(|edit| (edit, fault())));
+                return;
+            }
+            sorting.attempts += 1;
+            let together = sorting.passed.iter().chain(&edits).cloned().collect();
+            let failure = match self.attempt(together, sorting.origin) {
+                Ok(change) => {
+                    sorting.change = Some(change);
+                    sorting.passed.append(&mut edits);
+                    return;
+                }
+                Err(failure) => failure,
+            };
+            let before = edits.len();
+            let mut faults: HashMap<String, Fault> = failure.files.into_iter().collect();
+            let mut rest = Vec::with_capacity(before);
+            for edit in edits {
+                match faults.remove(edit.name()) {
+                    Some(fault) => sorting.out.push((edit, fault)),
+                    None => rest.push(edit),
+                }
+            }
+            edits = rest;
+            if edits.len() < before {
+                continue;
+            }
+            if before == 1 {
+                let fault = |edit| (edit, Fault { refused: (*failure.whole).clone(), beside: false });
+                sorting.out.extend(edits.into_iter().map(fault));
+                return;
+            }
+            let second = edits.split_off(before / 2);
+            self.sort_out(sorting, edits);
+            edits = second;
         }
-        edited
     }
 
     /// What would be in force after these edits.
-    fn attempt(&mut self, edits: Vec<Edit>, origin: &Origin) -> Result<Change, Box<Refused>> {
+    fn attempt(&mut self, edits: Vec<Edit>, origin: &Origin) -> Result<Change, Failure> {
+        if !self.dev {
+            let reason = "these rules are not signed: only an agent that was started with --dev takes them";
+            return Err(self.refuse(reason.to_owned()).into());
+        }
         let mut files = self.files.clone();
         let (mut changed, mut removed) = (BTreeSet::new(), BTreeSet::new());
         let mut places: HashMap<String, usize> =
@@ -334,10 +441,12 @@ impl Library {
             changed.insert(text.source.name.clone());
             match places.get(&text.source.name).and_then(|place| files.get_mut(*place)) {
                 Some(file) if file.origin == Origin::Stock => {
-                    return Err(self.refuse(format!(
-                        "{} is part of the binary; unload its rule and load yours under another file name",
-                        file.name()
-                    )));
+                    let name = file.name().to_owned();
+                    let whole = self.refuse(format!(
+                        "{name} is part of the binary; unload its rule and load yours under another file name"
+                    ));
+                    let fault = Fault { refused: (*whole).clone(), beside: false };
+                    return Err(Failure { whole, files: vec![(name, fault)] });
                 }
                 Some(file) => {
                     file.text = text;
@@ -353,77 +462,94 @@ impl Library {
             }
         }
         files.retain(|file| !removed.contains(file.name()));
-        self.try_files(files, &changed)
+        self.try_files(files, &changed, *origin == Origin::Requested)
     }
 
     /// Loads these files together and says what would be different, or why they cannot be in force. The rules of the
-    /// changed ones must all load; what runs from the others must run on.
-    fn try_files(&mut self, files: Vec<File>, changed: &BTreeSet<String>) -> Result<Change, Box<Refused>> {
-        if files.len() > FILES_MAX {
-            return Err(self.refuse(format!("that would be {} files of rules; {FILES_MAX} are allowed", files.len())));
+    /// changed ones must all load; what runs from the others must run on. `by_request` says that each of the changed
+    /// ones was asked for by name, so that all its rules must be of use.
+    fn try_files(&mut self, files: Vec<File>, changed: &BTreeSet<String>, by_request: bool) -> Result<Change, Failure> {
+        check_size(&files).map_err(|reason| self.refuse(reason))?;
+        let mut loaded = load(&mut self.loader, &files).map_err(|error| self.refuse(error.to_string()))?;
+        check_rules(loaded.ruleset.rules.len(), self.rules_max).map_err(|reason| self.refuse(reason))?;
+        let faults = self.faults(&loaded, changed, |file| {
+            by_request || files.iter().any(|known| known.name() == file && known.origin == Origin::Named)
+        });
+        if let Some(failure) = faults {
+            return Err(failure);
         }
-        let bytes: usize = files.iter().map(|file| file.text.source.text.len()).sum();
-        if bytes > TEXT_BYTES_MAX {
-            return Err(self.refuse(format!("that would be {bytes} bytes of rules; {TEXT_BYTES_MAX} are allowed")));
-        }
-        let loaded = load(&mut self.loader, &files).map_err(|error| self.refuse(error.to_string()))?;
-        let Loaded { mut ruleset, inert, diagnostics, refusals, refused } = loaded;
-        let (count, max) = (ruleset.rules.len(), self.rules_max);
-        if count > max {
-            return Err(self.refuse(format!("that would be {count} rules; {max} are allowed")));
-        }
-        let of_change =
-            |diagnostic: &&Diagnostic| diagnostic.labels.iter().any(|label| changed.contains(&label.span.source.name));
-        if let Some(first) = refused.iter().find(|refused| changed.contains(&refused.file)) {
-            let count = refused.iter().filter(|refused| changed.contains(&refused.file)).count();
-            let mut shown: Vec<String> = diagnostics
-                .iter()
-                .filter(|diagnostic| diagnostic.level == Level::Error)
-                .filter(of_change)
-                .map(|diagnostic| render(diagnostic, false))
-                .collect();
-            let late = refusals.iter().filter(|refusal| changed.contains(&refusal.file));
-            shown.extend(late.map(|refusal| match &refusal.rejection {
-                Some(rejection) => rejection.to_string(),
-                None => format!("{}:{}: {}: {}", refusal.file, refusal.line, refusal.rule, refusal.reason),
-            }));
-            if shown.len() > DIAGNOSTICS_SHOWN_MAX {
-                let more = shown.len() - DIAGNOSTICS_SHOWN_MAX;
-                shown.truncate(DIAGNOSTICS_SHOWN_MAX);
-                shown.push(format!("and {more} more"));
-            }
-            let what = first.rule.as_deref().map_or_else(|| first.file.clone(), |rule| format!("`{rule}`"));
-            let more = if count > 1 { format!(", and {} more", count - 1) } else { String::new() };
-            let mut refusal = self.refuse(format!("{what}: {}{more}", first.reason));
-            refusal.diagnostics = shown;
-            return Err(refusal);
-        }
-        let strict = |aside: &&SetAside| {
-            changed.contains(&aside.file)
-                && files.iter().any(|file| file.name() == aside.file && !matches!(file.origin, Origin::Folder(_)))
-        };
-        let unserved: Vec<&SetAside> = inert.iter().filter(strict).collect();
-        if let Some(first) = unserved.first() {
-            let profiles = self.loader.supply().map_or(String::new(), |supply| supply.profiles().join(", "));
-            let more = if unserved.len() > 1 { format!(", and {} more", unserved.len() - 1) } else { String::new() };
-            let mut refusal =
-                self.refuse(format!("`{}` can match nothing here: {}{more}", first.info.name, first.lacks));
-            refusal.diagnostics = unserved
-                .iter()
-                .map(|aside| {
-                    format!("{}:{}: {}: {} ({profiles})", aside.file, aside.line, aside.info.name, aside.lacks)
-                })
-                .collect();
-            return Err(refusal);
-        }
-        ruleset.number = self.current.ruleset.number.saturating_add(1);
+        loaded.ruleset.number = self.current.ruleset.number.saturating_add(1);
+        let Loaded { ruleset, inert, diagnostics, .. } = loaded;
         let next = InForce { ruleset: Arc::new(ruleset), inert: inert.into(), since: Arc::default() };
         let (next, mut told) = self.compare(next);
-        if let Some(lost) = self.lost(&files, changed, &told.unloaded) {
-            return Err(self.refuse(format!("`{lost}`, which runs, would not run any more")));
+        if let Some(failure) = self.lost(&files, changed, &next) {
+            return Err(failure);
         }
         told.notes = notes(&next, changed, &diagnostics);
         Ok(Change { files, next, changed: told })
+    }
+
+    /// What is wrong with the changed files, if anything is: rules that were refused, and in files that must be of use
+    /// rules that the source cannot serve.
+    fn faults(
+        &self,
+        loaded: &Loaded,
+        changed: &BTreeSet<String>,
+        must_be_of_use: impl Fn(&str) -> bool,
+    ) -> Option<Failure> {
+        let mut by_file: BTreeMap<&str, Vec<&RefusedRule>> = BTreeMap::new();
+        for refused in loaded.refused.iter().filter(|refused| changed.contains(&refused.file)) {
+            by_file.entry(&refused.file).or_default().push(refused);
+        }
+        if !by_file.is_empty() {
+            let mut errors: BTreeMap<&str, Vec<&Diagnostic>> = BTreeMap::new();
+            for error in loaded.diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error) {
+                if let Some(first) = error.labels.first() {
+                    errors.entry(&first.span.source.name).or_default().push(error);
+                }
+            }
+            let mut late: BTreeMap<&str, Vec<&Refusal>> = BTreeMap::new();
+            for refusal in &loaded.refusals {
+                late.entry(&refusal.file).or_default().push(refusal);
+            }
+            let mut files = Vec::with_capacity(by_file.len());
+            for (file, rules) in &by_file {
+                let errors = errors.get(file).map_or(&[][..], Vec::as_slice);
+                let late = late.get(file).map_or(&[][..], Vec::as_slice);
+                let beside = late.is_empty() && errors.iter().all(|error| is_beside(error, file));
+                let Some(reason) = rules_refused(rules) else { continue };
+                let mut refused = *self.refuse(reason);
+                refused.diagnostics = shown(errors, late);
+                files.push(((*file).to_owned(), Fault { refused, beside }));
+            }
+            let all: Vec<&RefusedRule> = by_file.into_values().flatten().collect();
+            let mut whole = self.refuse(rules_refused(&all).unwrap_or_default());
+            let diagnostics = files.iter().flat_map(|(_, fault)| fault.refused.diagnostics.iter().cloned());
+            whole.diagnostics = at_most(diagnostics.collect());
+            return Some(Failure { whole, files });
+        }
+        let mut by_file: BTreeMap<&str, Vec<&SetAside>> = BTreeMap::new();
+        for aside in loaded.inert.iter().filter(|aside| changed.contains(&aside.file) && must_be_of_use(&aside.file)) {
+            by_file.entry(&aside.file).or_default().push(aside);
+        }
+        let unserved = |asides: &[&SetAside]| -> Option<Box<Refused>> {
+            let first = asides.first()?;
+            let profiles = self.loader.supply().map_or(String::new(), |supply| supply.profiles().join(", "));
+            let more = and_more(asides.len());
+            let mut refused =
+                self.refuse(format!("`{}` can match nothing here: {}{more}", first.info.name, first.lacks));
+            let line = |aside: &&SetAside| {
+                format!("{}:{}: {}: {} ({profiles})", aside.file, aside.line, aside.info.name, aside.lacks)
+            };
+            refused.diagnostics = at_most(asides.iter().map(line).collect());
+            Some(refused)
+        };
+        let all: Vec<&SetAside> = by_file.values().flatten().copied().collect();
+        let whole = unserved(&all)?;
+        let fault = |(file, asides): (&str, Vec<&SetAside>)| {
+            Some((file.to_owned(), Fault { refused: *unserved(&asides)?, beside: false }))
+        };
+        Some(Failure { whole, files: by_file.into_iter().filter_map(fault).collect() })
     }
 
     /// What is different between the rules in force and these, which learn since when each rule runs.
@@ -450,18 +576,33 @@ impl Library {
         (next, changed)
     }
 
-    /// A rule that would go although its file is as it was and nobody asked for it.
-    fn lost(&self, files: &[File], changed: &BTreeSet<String>, unloaded: &[String]) -> Option<String> {
-        unloaded
-            .iter()
-            .find(|name| {
-                let running = self.current.ruleset.rules.iter().find(|rule| rule.info.name == **name);
-                running.is_some_and(|rule| {
-                    let file = files.iter().find(|file| file.name() == rule.rule.source.name);
-                    file.is_some_and(|file| !changed.contains(file.name()) && !file.off.contains(*name))
-                })
-            })
-            .cloned()
+    /// A rule that would go, or be another file's, although its file is as it was and nobody asked for it.
+    fn lost(&self, files: &[File], changed: &BTreeSet<String>, next: &InForce) -> Option<Failure> {
+        let kept: HashMap<&str, &File> =
+            files.iter().filter(|file| !changed.contains(file.name())).map(|file| (file.name(), file)).collect();
+        let of = |in_force: &'_ InForce| -> BTreeMap<String, String> {
+            let rules = in_force.ruleset.rules.iter();
+            rules.map(|rule| (rule.info.name.clone(), rule.rule.source.name.clone())).collect()
+        };
+        let now = of(next);
+        let mut whole = None;
+        let mut faults = Vec::new();
+        for (name, file) in of(&self.current) {
+            let stays = now.get(&name);
+            if stays == Some(&file) || kept.get(file.as_str()).is_none_or(|known| known.off.contains(&name)) {
+                continue;
+            }
+            let reason = match stays {
+                Some(other) => format!("{other} has a rule `{name}`; the one of {file} runs already"),
+                None => format!("`{name}`, which runs, would not run any more"),
+            };
+            let refused = self.refuse(reason);
+            if let Some(other) = stays {
+                faults.push((other.clone(), Fault { refused: (*refused).clone(), beside: true }));
+            }
+            whole.get_or_insert(refused);
+        }
+        whole.map(|whole| Failure { whole, files: faults })
     }
 
     /// The file and the name of a rule that runs or is set aside, by name or id.
@@ -476,6 +617,57 @@ impl Library {
     fn refuse(&self, reason: String) -> Box<Refused> {
         Box::new(Refused { reason, diagnostics: Vec::new(), generation: self.current.ruleset.number })
     }
+}
+
+/// What is wrong with so many files of rules, if anything is.
+fn check_size(files: &[File]) -> Result<(), String> {
+    if files.len() > FILES_MAX {
+        return Err(format!("that would be {} files of rules; {FILES_MAX} are allowed", files.len()));
+    }
+    let bytes: usize = files.iter().map(|file| file.text.source.text.len()).sum();
+    if bytes > TEXT_BYTES_MAX {
+        return Err(format!("that would be {bytes} bytes of rules; {TEXT_BYTES_MAX} are allowed"));
+    }
+    Ok(())
+}
+
+fn check_rules(count: usize, max: usize) -> Result<(), String> {
+    if count > max { Err(format!("that would be {count} rules; {max} are allowed")) } else { Ok(()) }
+}
+
+/// Whether an error of a file is one only beside another file.
+fn is_beside(error: &Diagnostic, file: &str) -> bool {
+    error.labels.iter().any(|label| label.span.source.name != file)
+}
+
+/// Why these rules are refused, in one line; nothing if there are none.
+fn rules_refused(rules: &[&RefusedRule]) -> Option<String> {
+    let first = rules.first()?;
+    let what = first.rule.as_deref().map_or_else(|| first.file.clone(), |rule| format!("`{rule}`"));
+    Some(format!("{what}: {}{}", first.reason, and_more(rules.len())))
+}
+
+fn and_more(count: usize) -> String {
+    if count > 1 { format!(", and {} more", count - 1) } else { String::new() }
+}
+
+/// What the compiler, the linker and the verifier say, as text.
+fn shown(errors: &[&Diagnostic], late: &[&Refusal]) -> Vec<String> {
+    let late = late.iter().map(|refusal| match &refusal.rejection {
+        Some(rejection) => rejection.to_string(),
+        None => format!("{}:{}: {}: {}", refusal.file, refusal.line, refusal.rule, refusal.reason),
+    });
+    at_most(errors.iter().map(|error| render(error, false)).chain(late).collect())
+}
+
+/// So many of these as a refusal carries.
+fn at_most(mut diagnostics: Vec<String>) -> Vec<String> {
+    if diagnostics.len() > DIAGNOSTICS_SHOWN_MAX {
+        let more = diagnostics.len() - DIAGNOSTICS_SHOWN_MAX;
+        diagnostics.truncate(DIAGNOSTICS_SHOWN_MAX);
+        diagnostics.push(format!("and {more} more"));
+    }
+    diagnostics
 }
 
 /// What makes a rule the one that it was: its text, and the programs that came of it.
@@ -572,7 +764,7 @@ mod tests {
 
     /// Edits the folder, brings what passed into force, and returns the files that did not.
     fn edit(library: &mut Library, files: &[(&str, &str)]) -> Vec<String> {
-        let edited = library.edit(FOLDER, now(files));
+        let edited = library.edit(FOLDER, now(files), &[]);
         if let Some(change) = edited.change {
             library.commit(change);
         }
@@ -676,7 +868,10 @@ mod tests {
     fn a_folder_that_is_edited_keeps_the_last_good_text_of_what_is_broken() {
         let mut library = library(vec![folder("a.trap", &rule("a", 1)), folder("b.trap", &rule("b", 1))]);
         let (a, b) = (rule("a", 1), rule("b", 1));
-        assert!(library.edit(FOLDER, now(&[("a.trap", &a), ("b.trap", &b)])).change.is_none(), "nothing is different");
+        assert!(
+            library.edit(FOLDER, now(&[("a.trap", &a), ("b.trap", &b)]), &[]).change.is_none(),
+            "nothing is different"
+        );
         let broken =
             edit(&mut library, &[("a.trap", "rule a {"), ("b.trap", &rule("b", 2)), ("c.trap", &rule("c", 1))]);
         assert_eq!(broken, [format!("{FOLDER}/a.trap")]);
@@ -688,6 +883,131 @@ mod tests {
         assert_eq!(running(&library), ["a", "c"]);
         assert!(edit(&mut library, &[]).is_empty());
         assert!(running(&library).is_empty());
+    }
+
+    #[test]
+    fn of_many_files_that_are_edited_at_once_the_bad_ones_cost_little() {
+        let name = |number: usize| format!("f{number:03}.trap");
+        let files = |pid: u64| (0..200).map(move |number| (name(number), rule(&format!("r{number}"), pid)));
+        let first: Vec<File> = files(1).map(|(name, text)| folder(&name, &text)).collect();
+        let mut library = library(first);
+        let mut edited: Vec<(String, String)> = files(2).collect();
+        for bad in [0, 50, 100, 150, 199] {
+            edited[bad].1 = if bad == 0 { "rule r {".to_owned() } else { format!("rule x{bad} {{") };
+        }
+        // One that is bad only beside a bad one, and one that is the second of its name.
+        edited[198].1 = rule("r", 2);
+        edited.push((name(200), rule("r7", 9)));
+        let edited: Vec<(&str, &str)> = edited.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let came = library.edit(FOLDER, now(&edited), &[]);
+        let refused: Vec<&str> = came.refused.iter().map(|(name, _)| &name[FOLDER.len() + 1..]).collect();
+        assert_eq!(refused, ["f000.trap", "f050.trap", "f100.trap", "f150.trap", "f199.trap", "f200.trap"]);
+        for (_, refused) in &came.refused {
+            assert_eq!(refused.diagnostics.len(), 1, "{refused:?}");
+        }
+        let changed = &came.change.unwrap().changed;
+        assert_eq!((changed.replaced.len(), &changed.loaded), (194, &vec!["r".to_owned()]));
+        assert!(came.attempts <= 5, "{}", came.attempts);
+    }
+
+    #[test]
+    fn an_edit_is_tried_only_so_often() {
+        let fields = ["name", "executable", "command_line", "parent.name", "parent.executable", "parent.command_line"];
+        let pairs = fields.iter().flat_map(|left| fields.iter().map(move |right| (left, right)));
+        let tests: Vec<String> = pairs
+            .filter(|(left, right)| left != right)
+            .map(|(left, right)| format!("process.{left} contains process.{right}"))
+            .collect();
+        let dear =
+            |number| format!("rule r{number} {{ severity: low on process.exec where {} }}\n", tests.join(" or "));
+        let files: Vec<(String, String)> = (0..100).map(|number| (format!("{number:03}.trap"), dear(number))).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let mut library = library(vec![]);
+        let edited = library.edit(FOLDER, now(&files), &[]);
+        assert_eq!(edited.attempts, EDIT_ATTEMPTS_MAX);
+        assert!(edited.refused.last().unwrap().1.reason.contains("did not pass in"), "{:?}", edited.refused.last());
+        let count = edited.change.unwrap().ruleset().rules.len();
+        assert!(count > 2 && count + edited.refused.len() == 100, "{count}");
+    }
+
+    #[test]
+    fn without_dev_no_way_leads_in_for_rules_that_nobody_signed() {
+        let loader = || Loader::new(catalogue().clone(), None);
+        let stock = || file("stock/s.trap", &rule("s", 1), Origin::Stock);
+        for origin in [Origin::Named, Origin::Folder(FOLDER.into()), Origin::Requested] {
+            let files = vec![stock(), file("stock/a.trap", &rule("a", 1), origin)];
+            let error = Library::open(loader(), false, files).unwrap_err();
+            assert!(matches!(error, OpenError::Unsigned(name) if name == "stock/a.trap"));
+        }
+        let (mut library, _) = Library::open(loader(), false, vec![stock()]).unwrap();
+        assert!(load(&mut library, &[("/a.trap", &rule("a", 1))]).unwrap_err().reason.contains("--dev"));
+        let edited = library.edit(FOLDER, now(&[("a.trap", &rule("a", 1))]), &[]);
+        assert!(edited.change.is_none() && edited.refused[0].1.reason.contains("--dev"));
+    }
+
+    #[test]
+    fn files_at_the_start_below_at_and_over_the_limit() {
+        for (count, good) in [(FILES_MAX - 1, true), (FILES_MAX, true), (FILES_MAX + 1, false)] {
+            let files = (0..count).map(|number| folder(&format!("{number}.trap"), "")).collect();
+            let opened = Library::open(Loader::new(catalogue().clone(), None), true, files);
+            assert_eq!(opened.is_ok(), good, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_folder_that_is_asked_for_is_the_folders() {
+        let mut library = library(vec![folder("a.trap", &rule("a", 1))]);
+        // Asked for by name it must be of use, though the folder may hold it.
+        let refused = load(&mut library, &[(&format!("{FOLDER}/a.trap"), &tty("a"))]).unwrap_err();
+        assert!(refused.reason.contains("can match nothing here"), "{}", refused.reason);
+        // Before the folder was looked at.
+        load(&mut library, &[(&format!("{FOLDER}/b.trap"), &rule("b", 1))]).unwrap();
+        assert!(edit(&mut library, &[("a.trap", &rule("a", 1)), ("b.trap", &rule("b", 1))]).is_empty());
+        assert_eq!(running(&library), ["a", "b"]);
+        assert!(edit(&mut library, &[("a.trap", &rule("a", 1))]).is_empty());
+        assert_eq!(running(&library), ["a"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_gone() {
+        let files = ["a.trap", "sub/b.trap", "subway.trap"];
+        let file = |name: &&str| folder(name, &rule(&name.replace(['.', '/'], "_"), 1));
+        for (unread, stay) in
+            [("a.trap", vec!["a_trap"]), ("sub", vec!["sub_b_trap"]), ("", vec!["a_trap", "sub_b_trap", "subway_trap"])]
+        {
+            let mut library = library(files.iter().map(file).collect());
+            let unread = format!("{FOLDER}/{unread}");
+            let edited = library.edit(FOLDER, Vec::new(), &[&unread]);
+            edited.change.into_iter().for_each(|change| library.commit(change));
+            assert_eq!(running(&library), stay, "{unread}");
+        }
+    }
+
+    #[test]
+    fn no_file_takes_over_the_rule_of_another_one() {
+        let mut library = library(vec![folder("a.trap", &rule("a", 1)), folder("b.trap", &rule("b", 1))]);
+        let both = format!("{}{}", rule("a", 1), rule("b", 2));
+        assert_eq!(edit(&mut library, &[("a.trap", &both), ("b.trap", &rule("b", 1))]), [format!("{FOLDER}/a.trap")]);
+        let refused = load(&mut library, &[(&format!("{FOLDER}/a.trap"), &both)]).unwrap_err();
+        assert!(refused.reason.ends_with("b.trap runs already"), "{}", refused.reason);
+        assert_eq!(library.current().ruleset.number, 1);
+        // Unless that one lets it go.
+        assert!(edit(&mut library, &[("a.trap", &both), ("b.trap", "")]).is_empty());
+    }
+
+    #[test]
+    fn what_is_unloaded_does_not_come_back_from_another_file() {
+        let twice =
+            vec![folder("a.trap", &rule("a", 1)), folder("b.trap", &format!("{}{}", rule("a", 2), rule("b", 1)))];
+        let (mut library, opened) = open(twice);
+        assert_eq!(opened.refused.len(), 1);
+        let change = library.unload(&["a".into()]).unwrap();
+        assert_eq!(
+            (change.changed.unloaded.as_slice(), change.changed.replaced.as_slice()),
+            (&["a".to_owned()][..], &[][..])
+        );
+        library.commit(change);
+        assert_eq!(running(&library), ["b"]);
     }
 
     #[test]
@@ -712,7 +1032,7 @@ mod tests {
         let (mut library, opened) = open(vec![folder("a.trap", &tty("a")), named]);
         let unserved: Vec<&str> = opened.unserved.iter().map(|aside| aside.info.name.as_str()).collect();
         assert_eq!(unserved, ["n"]);
-        let edited = library.edit(FOLDER, now(&[("a.trap", &tty("a")), ("b.trap", &tty("b"))]));
+        let edited = library.edit(FOLDER, now(&[("a.trap", &tty("a")), ("b.trap", &tty("b"))]), &[]);
         assert!(edited.refused.is_empty());
         let change = edited.change.unwrap();
         let notes = &change.changed.notes;

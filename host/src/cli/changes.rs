@@ -2,6 +2,7 @@
 //! error sees what came into force, and what did not and why.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -9,7 +10,7 @@ use std::thread;
 use super::Console;
 use super::console::escape_lines;
 use super::opening::row;
-use super::rules::RuleFiles;
+use super::rules::{FolderNow, RuleFiles};
 use crate::agent::control::{Changed, Handler, Refused, Request, Response};
 use crate::agent::live::Agent;
 use crate::agent::watch::{Notice, Watcher};
@@ -84,7 +85,14 @@ impl Folders {
                     // All of them: what failed in one may pass after an edit of another.
                     Notice::Changed(_) => {
                         let refused = folders.iter().flat_map(|folder| take_in(&agent, folder, &console, &told));
-                        told = refused.collect();
+                        // What makes us panic once is still there; without it the folders go on to be watched.
+                        match catch_unwind(AssertUnwindSafe(|| refused.collect())) {
+                            Ok(refused) => told = refused,
+                            Err(_) => console.error(
+                                "an edit of a folder of rules made Trapline fail; what was in force stays. This is a \
+                                 bug in Trapline; please report it.",
+                            ),
+                        }
                     }
                 }
             }
@@ -97,10 +105,10 @@ impl Folders {
 /// Takes in what a folder holds now, and returns what was refused of it. What was told already is not told again.
 fn take_in(agent: &Agent, folder: &Path, console: &Console, told: &[(String, Refused)]) -> Vec<(String, Refused)> {
     let name = folder.display().to_string();
-    let (changed, refused) = match RuleFiles::in_folder(folder) {
-        Ok(now) => agent.edit_folder(&name, now),
-        Err(error) => (None, vec![(name.clone(), Refused::because(format!("{error:#}")))]),
-    };
+    let FolderNow { sources, unread } = RuleFiles::in_folder(folder);
+    let names: Vec<&str> = unread.iter().map(|(name, _)| name.as_str()).collect();
+    let (changed, mut refused) = agent.edit_folder(&name, sources, &names);
+    refused.extend(unread.into_iter().map(|(name, reason)| (name, Refused::because(reason))));
     // The generation that stays may be another one by now.
     let same = |a: &Refused, b: &Refused| a.reason == b.reason && a.diagnostics == b.diagnostics;
     for (file, refused) in &refused {
@@ -108,7 +116,7 @@ fn take_in(agent: &Agent, folder: &Path, console: &Console, told: &[(String, Ref
             continue;
         }
         refused.diagnostics.iter().for_each(|diagnostic| console.line(&escape_lines(diagnostic)));
-        console.warning(&format!("{file}: what was in force stays: {}", refused.reason));
+        console.warning(&format!("{}: what was in force stays: {}", escape(file), escape(&refused.reason)));
     }
     if let Some(changed) = changed {
         tell(console, &changed, &format!("by an edit of {name}"));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use trapline_programs::diagnostic::Source;
 use trapline_programs::{lang, stock};
 
 use super::{Console, Outcome};
-use crate::agent::library::{self, Origin};
+use crate::agent::library::{self, FILES_MAX, Origin, TEXT_BYTES_MAX};
 use crate::agent::load::RuleText;
 use crate::agent::summary::RefusedRule;
 
@@ -30,7 +30,23 @@ pub(super) struct RuleFiles {
     by_name: HashMap<String, usize>,
     /// Files in folders that are content for a later version: Sigma rules and object files.
     skipped: Vec<PathBuf>,
+    /// Bytes of the texts.
+    bytes: usize,
+    /// Whether no more is read than an agent takes.
+    bounded: bool,
 }
+
+/// What a folder of rules holds, as far as it can be read.
+#[derive(Debug, Default)]
+pub(super) struct FolderNow {
+    /// The texts, which may be none.
+    pub(super) sources: Vec<Arc<Source>>,
+    /// Files and folders that are there and could not be read, with the reasons.
+    pub(super) unread: Vec<(String, String)>,
+}
+
+/// What to do about something in a folder that cannot be read.
+type OnUnread<'f> = &'f mut dyn FnMut(&Path, anyhow::Error) -> anyhow::Result<()>;
 
 /// One file of rules.
 #[derive(Debug)]
@@ -59,13 +75,14 @@ impl RuleFiles {
             }
             let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
             if metadata.is_dir() {
-                if found.search(path, &path.display().to_string(), 0)? == 0 {
+                if found.search(path, &path.display().to_string(), 0, &mut |_, error| Err(error))? == 0 {
                     bail!("{}: there are no .trap files in this folder", path.display());
                 }
                 continue;
             }
             match Kind::of(path) {
                 Kind::Trap => {
+                    check_file(path, &metadata)?;
                     let source = read(path)?;
                     found.add(RuleFile::new(source, &path.display().to_string(), Origin::Named));
                 }
@@ -82,6 +99,7 @@ impl RuleFiles {
             Some(known) if file.origin == Origin::Named => known.origin = Origin::Named,
             Some(_) => {}
             None => {
+                self.bytes = self.bytes.saturating_add(file.text.source.text.len());
                 self.by_name.insert(file.text.source.name.clone(), self.files.len());
                 self.files.push(file);
             }
@@ -104,11 +122,30 @@ impl RuleFiles {
         Some(&file.text.source.name)
     }
 
-    /// The texts of a folder as it is now, which may be none.
-    pub(super) fn in_folder(folder: &Path) -> anyhow::Result<Vec<Arc<Source>>> {
-        let mut found = Self::default();
-        found.search(folder, &folder.display().to_string(), 0)?;
-        Ok(found.files.into_iter().map(|file| file.text.source).collect())
+    /// What a folder holds now. What cannot be read is in the way of nothing else; of a folder that holds more than an
+    /// agent takes, nothing is read.
+    pub(super) fn in_folder(folder: &Path) -> FolderNow {
+        let mut found = Self { bounded: true, ..Self::default() };
+        let mut unread = Vec::new();
+        let name = folder.display().to_string();
+        let searched = found.search(folder, &name, 0, &mut |path, error| {
+            unread.push((path.display().to_string(), format!("{error:#}")));
+            Ok(())
+        });
+        match searched {
+            Ok(_) => FolderNow { sources: found.files.into_iter().map(|file| file.text.source).collect(), unread },
+            Err(error) => FolderNow { sources: Vec::new(), unread: vec![(name, format!("{error:#}"))] },
+        }
+    }
+
+    fn check_size(&self) -> anyhow::Result<()> {
+        if !self.bounded {
+            return Ok(());
+        }
+        if self.files.len() > FILES_MAX || self.bytes > TEXT_BYTES_MAX {
+            bail!("more than {FILES_MAX} files or {TEXT_BYTES_MAX} bytes of rules");
+        }
+        Ok(())
     }
 
     /// Whether the file of this name was named itself, so that its mistakes are those of the command.
@@ -128,12 +165,11 @@ impl RuleFiles {
     }
 
     /// Adds the files of a folder and returns how many there were.
-    fn search(&mut self, folder: &Path, ruleset: &str, depth: u32) -> anyhow::Result<usize> {
-        if depth > FOLDER_DEPTH_MAX {
-            bail!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}", folder.display());
-        }
-        let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-        let mut entries = entries.collect::<Result<Vec<_>, _>>().with_context(|| folder.display().to_string())?;
+    fn search(&mut self, folder: &Path, ruleset: &str, depth: u32, on_unread: OnUnread<'_>) -> anyhow::Result<usize> {
+        let mut entries = match entries(folder, depth) {
+            Ok(entries) => entries,
+            Err(error) => return on_unread(folder, error).map(|()| 0),
+        };
         entries.sort_by_key(fs::DirEntry::file_name);
         let mut count = 0;
         for entry in entries {
@@ -143,17 +179,20 @@ impl RuleFiles {
             }
             // Links to folders are not followed: they could lead round in circles.
             if entry.file_type().with_context(|| path.display().to_string())?.is_dir() {
-                count += self.search(&path, ruleset, depth + 1)?;
+                count += self.search(&path, ruleset, depth + 1, on_unread)?;
                 continue;
             }
             match Kind::of(&path) {
-                Kind::Trap => {
-                    // Opening a pipe would wait for a writer that never comes.
-                    if !fs::metadata(&path).with_context(|| path.display().to_string())?.is_file() {
-                        bail!("{}: not a file", path.display());
+                Kind::Trap => match read_file(&path) {
+                    Ok(source) => {
+                        self.add(RuleFile::new(source, ruleset, Origin::Folder(ruleset.to_owned())));
+                        // What is too much already is not read to its end.
+                        self.check_size().with_context(|| folder.display().to_string())?;
                     }
-                    self.add(RuleFile::new(read(&path)?, ruleset, Origin::Folder(ruleset.to_owned())));
-                }
+                    // It went while we looked.
+                    Err(_) if is_gone(&path) => continue,
+                    Err(error) => on_unread(&path, error)?,
+                },
                 Kind::Later(_) => self.skipped.push(path),
                 Kind::Other => continue,
             }
@@ -161,6 +200,34 @@ impl RuleFiles {
         }
         Ok(count)
     }
+}
+
+/// What lies in a folder.
+fn entries(folder: &Path, depth: u32) -> anyhow::Result<Vec<fs::DirEntry>> {
+    if depth > FOLDER_DEPTH_MAX {
+        bail!("{}: folders nest deeper than {FOLDER_DEPTH_MAX}", folder.display());
+    }
+    let entries = fs::read_dir(folder).and_then(Iterator::collect);
+    entries.with_context(|| folder.display().to_string())
+}
+
+/// Opening a pipe would wait for a writer that never comes.
+fn check_file(path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
+    if !metadata.is_file() {
+        bail!("{}: not a file", path.display());
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Arc<Source>> {
+    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+    check_file(path, &metadata)?;
+    read(path)
+}
+
+/// Whether there is nothing of this name, not even a link that leads nowhere.
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether refused rules are a reason not to run: with --strict, if the file was named itself, or if none is left.
@@ -265,6 +332,40 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", root.path().join("a.trap")).unwrap();
         let error = RuleFiles::find(&[root.path().to_owned()]).unwrap_err();
         assert!(error.to_string().ends_with("a.trap: not a file"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_cannot_be_read_in_a_folder_is_in_the_way_of_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("a.trap"), "").unwrap();
+        std::os::unix::fs::symlink("/dev/null", root.path().join("b.trap")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.path().join("c.trap")).unwrap();
+        let now = RuleFiles::in_folder(root.path());
+        assert_eq!(now.sources.len(), 1);
+        let unread: Vec<&str> = now.unread.iter().filter_map(|(name, _)| name.rsplit('/').next()).collect();
+        assert_eq!(unread, ["b.trap", "c.trap"]);
+        let now = RuleFiles::in_folder(&root.path().join("none"));
+        assert_eq!((now.sources.len(), now.unread.len()), (0, 1));
+        // One that is named itself, too.
+        let error = RuleFiles::find(&[root.path().join("b.trap")]).unwrap_err();
+        assert!(error.to_string().ends_with("b.trap: not a file"), "{error}");
+    }
+
+    #[test]
+    fn no_more_of_a_folder_is_read_than_an_agent_takes() {
+        let root = tempfile::tempdir().unwrap();
+        let (len, count) = (lang::limits::FILE_LEN_MAX, TEXT_BYTES_MAX / lang::limits::FILE_LEN_MAX);
+        for number in 0..=count {
+            // Files with holes: they take no room.
+            fs::File::create(root.path().join(format!("{number:02}.trap"))).unwrap().set_len(len as u64).unwrap();
+        }
+        for (last, good) in [(0, true), (1, false)] {
+            let path = root.path().join(format!("{count:02}.trap"));
+            fs::File::create(path).unwrap().set_len(last).unwrap();
+            let now = RuleFiles::in_folder(root.path());
+            assert_eq!((now.sources.is_empty(), now.unread.is_empty()), (!good, good), "{last}");
+        }
     }
 
     #[test]

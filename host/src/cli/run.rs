@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use trapline_programs::catalogue::catalogue;
 
@@ -82,7 +82,8 @@ pub(super) struct Run {
 
 const AFTER_HELP: &str = "\
 Alerts go to standard output; all else goes to standard error. Ctrl-C or SIGTERM stops: what has happened is judged, \
-then the summary is printed. A second one ends the process at once.
+then the summary is printed. One that \
+comes a second later or more ends the process at once.
 
 Rules that nobody signed need --dev, which allows them for the whole run: those named here and those loaded later.";
 
@@ -127,15 +128,17 @@ impl Run {
         let console = Console::new();
         let paths = if self.rules.is_empty() { vec![PathBuf::from(STOCK)] } else { self.rules.clone() };
         let paths = paths.iter().map(|path| resolved(path)).collect::<anyhow::Result<Vec<_>>>()?;
-        let folders = paths.iter().filter(|path| path.is_dir()).cloned().collect();
+        // The stock rules are no folder, whatever lies beside us by that name.
+        let folders: Vec<PathBuf> =
+            paths.iter().filter(|path| path.as_os_str() != STOCK && path.is_dir()).cloned().collect();
+        if let Some(folder) = folders.first().filter(|_| !self.dev) {
+            // Whatever it holds now: what comes later would not be signed either.
+            return Err(unsigned(&folder.display().to_string()));
+        }
         let folders = Folders::watch(folders).context("cannot watch folders of rules")?;
         let files = RuleFiles::find(&paths)?;
         if let Some(file) = files.first_unsigned().filter(|_| !self.dev) {
-            bail!(
-                "{}: nobody signed these rules; --dev allows them, and marks their alerts. `trapline replay` and \
-                 `trapline test` run them on recorded events",
-                escape(file)
-            );
+            return Err(unsigned(file));
         }
         let supply = SourceSupply::live(catalogue(), facts.profile);
         let loader = Loader::new(catalogue().clone(), Some(supply));
@@ -297,7 +300,13 @@ fn sum_up(
 fn rule_lines(agent: &Agent, told: &Mutex<Told>) -> BTreeMap<String, RuleLine> {
     let mut lines = telling::lock(told).rules.clone();
     let in_force = agent.in_force();
-    lines.extend(in_force.ruleset.rules.iter().map(|rule| (rule.info.id.clone(), RuleLine::of(&rule.info))));
+    for rule in &in_force.ruleset.rules {
+        let line = RuleLine::of(&rule.info);
+        // If one that nobody signed has alerted by the same id, that stays told.
+        if line.unsigned || lines.get(&rule.info.id).is_none_or(|known| !known.unsigned) {
+            lines.insert(rule.info.id.clone(), line);
+        }
+    }
     lines
 }
 
@@ -365,6 +374,15 @@ impl Status {
             ruleset.number,
         )
     }
+}
+
+/// Why rules are not taken.
+fn unsigned(name: &str) -> anyhow::Error {
+    anyhow!(
+        "{}: nobody signed these rules; --dev allows them, and marks their alerts. `trapline replay` and \
+         `trapline test` run them on recorded events",
+        escape(name)
+    )
 }
 
 /// A file to be written, if one was asked for.
