@@ -37,6 +37,10 @@ const FULL_LOOK_AFTER: u32 = 4;
 const YOUNG_FOR: Duration = Duration::from_secs(1);
 /// Young processes that are checked at a look.
 const YOUNG_MAX: usize = 256;
+/// New processes that are taken at a look.
+const NEW_MAX: usize = 1024;
+/// Looks after which processes that had ended are looked at again: their numbers may be of others.
+const ENDED_LOOKS: u32 = 256;
 /// Older processes that are checked at a look.
 const OLD_MAX: usize = 16;
 /// How often it is told what may have been missed.
@@ -58,13 +62,17 @@ pub(super) struct ProcSensor {
     watched: HashMap<u32, Watched>,
     young: VecDeque<(u32, Instant)>,
     old: VecDeque<u32>,
+    /// Those that had ended when they were first seen, and were not waited for.
+    ended: HashSet<u32>,
     next_look: Instant,
     looks: u32,
     /// The number that was given out last.
     last_pid: Option<u32>,
     /// Processes and threads that the kernel had made when that was told last.
     made: Option<u64>,
-    /// New processes seen since.
+    /// How many that are now, if it is time to tell.
+    made_now: Option<u64>,
+    /// New processes seen since, as far as they were not made later.
     seen: u64,
     missed_told: Instant,
     names_looked: Instant,
@@ -100,10 +108,12 @@ impl ProcSensor {
             watched: HashMap::new(),
             young: VecDeque::new(),
             old: VecDeque::new(),
+            ended: HashSet::new(),
             next_look: now + LOOK_EVERY,
             looks: 0,
             last_pid: None,
             made: None,
+            made_now: None,
             seen: 0,
             missed_told: now,
             names_looked: now,
@@ -133,6 +143,11 @@ impl ProcSensor {
             "The parent of a process that had ended already is not known: who took the process in counts as its parent."
                 .to_owned(),
         );
+        blind.push(
+            "A program that a process starts in its own place is noticed in turn: among 1,000 processes, within some \
+             seconds."
+                .to_owned(),
+        );
         blind.push("Exit codes are not known: the kernel tells them to the parent alone.".to_owned());
         if self.looker.stat(1).is_none() {
             blind.push("This /proc hides the processes of other users.".to_owned());
@@ -159,7 +174,14 @@ impl ProcSensor {
 
     /// Numbers that were not there before.
     fn begin(&mut self, pids: &[u32], on: &mut dyn FnMut(Received)) {
-        let taken: Vec<_> = pids.iter().filter_map(|pid| self.take(*pid)).collect();
+        let mut taken = Vec::new();
+        for pid in pids {
+            match self.take(*pid) {
+                Some(process) => taken.push(process),
+                None if self.looker.stat(*pid).is_some_and(|stat| stat.ended) => drop(self.ended.insert(*pid)),
+                None => {}
+            }
+        }
         // A parent can have a greater number than its child.
         taken.iter().for_each(|(key, ..)| self.table.link_parent(*key));
         for (key, look, watched) in taken {
@@ -245,6 +267,15 @@ impl ProcSensor {
     fn look(&mut self, on: &mut dyn FnMut(Received)) -> std::io::Result<()> {
         self.offsets = Offsets::now();
         self.looks = self.looks.wrapping_add(1);
+        // Before the numbers are listed: what was made until now is among them, or was missed.
+        let now = Instant::now();
+        if now.duration_since(self.missed_told) >= MISSED_EVERY {
+            self.missed_told = now;
+            self.made_now = self.looker.of_host("/proc/stat", stat::made);
+        }
+        if self.looks.is_multiple_of(ENDED_LOOKS) {
+            self.ended.clear();
+        }
         let last_pid = self.looker.of_host("/proc/loadavg", stat::last_pid);
         if last_pid.is_none() || last_pid != self.last_pid || self.looks.is_multiple_of(FULL_LOOK_AFTER) {
             self.last_pid = last_pid;
@@ -252,8 +283,14 @@ impl ProcSensor {
             there.sort_unstable();
             let numbers: HashSet<u32> = there.iter().copied().collect();
             let gone: Vec<u32> = self.watched.keys().filter(|pid| !numbers.contains(pid)).copied().collect();
+            self.ended.retain(|pid| numbers.contains(pid));
             // First what is new: the parent of a new process may be among those that have gone.
-            there.retain(|pid| !self.watched.contains_key(pid));
+            there.retain(|pid| !self.watched.contains_key(pid) && !self.ended.contains(pid));
+            if there.len() > NEW_MAX {
+                there.truncate(NEW_MAX);
+                // The others next time.
+                self.last_pid = None;
+            }
             self.begin(&there, on);
             for pid in gone {
                 self.end(pid, on);
@@ -287,21 +324,22 @@ impl ProcSensor {
 
     /// Tells how many processes came and went unseen at most.
     fn tell_missed(&mut self, on: &mut dyn FnMut(Received)) {
-        let now = Instant::now();
-        if now.duration_since(self.missed_told) < MISSED_EVERY {
-            return;
-        }
-        self.missed_told = now;
-        let made = self.looker.of_host("/proc/stat", stat::made);
-        if let (Some(before), Some(made)) = (self.made, made) {
-            let count = made.saturating_sub(before).saturating_sub(self.seen);
+        let Some(now) = self.made_now.take() else { return };
+        if let Some(before) = self.made.replace(now) {
+            let count = missed(now.saturating_sub(before), &mut self.seen);
             if count > 0 {
                 on(Received::Gap(Gap { count, exact: false, reason: "processes or threads between two looks" }));
             }
         }
-        self.made = made.or(self.made);
-        self.seen = 0;
     }
+}
+
+/// How many of those that were made are not among those seen. Who was seen, and was made after these were counted, is
+/// left for the next time.
+fn missed(made: u64, seen: &mut u64) -> u64 {
+    let found = made.min(*seen);
+    *seen -= found;
+    made - found
 }
 
 /// Whether a process may run another program than it did.
@@ -429,6 +467,39 @@ mod tests {
         }
         let gap = gap.expect("twenty processes came and went");
         assert!(gap.count >= 20 && !gap.exact, "{gap:?}");
+    }
+
+    #[test]
+    fn who_was_made_and_seen_is_not_missed_whichever_comes_first() {
+        let mut seen = 0;
+        assert_eq!(missed(3, &mut seen), 3);
+        seen = 2;
+        assert_eq!((missed(3, &mut seen), seen), (1, 0));
+        // Seen, and made after the count: it is in the next.
+        seen = 5;
+        assert_eq!((missed(4, &mut seen), seen), (0, 1));
+        assert_eq!((missed(1, &mut seen), seen), (0, 0));
+    }
+
+    #[test]
+    fn a_process_that_nobody_waits_for_is_looked_at_once() {
+        let mut sensor = ProcSensor::open(None).unwrap();
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let until = Instant::now() + PATIENCE;
+        while !sensor.ended.contains(&pid) {
+            assert!(Instant::now() < until, "it has ended");
+            sensor.receive(Duration::from_millis(50), &mut |_| {}).unwrap();
+            if sensor.watched.contains_key(&pid) {
+                eprintln!("skipped: it was seen before it ended");
+                break;
+            }
+        }
+        child.wait().unwrap();
+        while sensor.ended.contains(&pid) {
+            assert!(Instant::now() < until, "it is gone");
+            sensor.receive(Duration::from_millis(50), &mut |_| {}).unwrap();
+        }
     }
 
     #[test]
