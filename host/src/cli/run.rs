@@ -85,6 +85,9 @@ Alerts go to standard output; all else goes to standard error. Ctrl-C or SIGTERM
 then the summary is printed. One that \
 comes a second later or more ends the process at once.
 
+As root, the thread that looks at programs runs before all others (real-time priority), for a third of one processor at \
+most: what ends within a millisecond can be looked at only by who is there in time.
+
 Rules that nobody signed need --dev, which allows them for the whole run: those named here and those loaded later.";
 
 /// What tells of events.

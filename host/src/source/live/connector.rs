@@ -22,6 +22,8 @@ use super::accounts::Names;
 use super::event::{About, Writer};
 use super::look::{Look, Looker, blind, boot_id, host, pids};
 use super::message::{self, Holes, MESSAGE_BYTES_MAX, Message, Task, What};
+use super::silence::Silence;
+use super::stat;
 use super::table::{ANCESTORS_MAX, Ended, Executed, Key, Seen, Table};
 use super::value::{Image, Known};
 use crate::source::sensor::{Facts, Gap, Received, Sensor, SensorError};
@@ -53,7 +55,7 @@ const REPAIR_WAITS: Duration = Duration::from_secs(5);
 const SUSPECT_FOR: Duration = Duration::from_millis(100);
 /// Processes that are looked after because they may have ended.
 const SUSPECTS_MAX: usize = 4096;
-/// How often the files of users and groups are looked at for changes.
+/// How often it is looked whether the files of users and groups have changed, and whether the kernel still tells.
 const NAMES_EVERY: Duration = Duration::from_secs(1);
 /// The wall clock has been set if its distance from the kernel's clock changed by more than this.
 const CLOCK_SET_NS: i64 = 1_000_000;
@@ -75,6 +77,9 @@ pub(super) struct ConnectorSensor {
     /// How many of these hold what was seen.
     looked: usize,
     holes: Holes,
+    /// Whether a message came since that was asked last.
+    heard: bool,
+    silence: Silence,
     table: Table,
     looker: Looker,
     writer: Writer,
@@ -135,6 +140,8 @@ impl ConnectorSensor {
             passed: 0,
             looked: 0,
             holes: Holes::default(),
+            heard: false,
+            silence: Silence::default(),
             table: Table::new(&boot_id()),
             looker,
             writer: Writer {
@@ -204,8 +211,9 @@ impl ConnectorSensor {
                 }
                 Arrived::Bytes(length) => length,
             };
-            let Self { datagram, inbox, holes, .. } = self;
+            let Self { datagram, inbox, holes, heard, .. } = self;
             message::parse(datagram.get(..length).unwrap_or_default(), &mut |message| {
+                *heard |= !matches!(message.what, What::Answer { .. });
                 match holes.before(&message) {
                     0 => {}
                     lost => inbox.push_back(Waiting::Lost(lost)),
@@ -471,6 +479,18 @@ impl ConnectorSensor {
         }
     }
 
+    /// Asks the kernel once more if it tells of nothing.
+    fn listen_again(&mut self, on: &mut dyn FnMut(Received)) -> std::io::Result<()> {
+        let heard = std::mem::take(&mut self.heard);
+        let made = || self.looker.of_host("/proc/stat", stat::made);
+        if let Some(count) = self.silence.look(heard, made) {
+            on(Received::Gap(Gap { count, exact: false, reason: "the kernel told of nothing, and was asked again" }));
+            self.socket.send(&message::request_to_listen(0))?;
+            self.repair_soon();
+        }
+        Ok(())
+    }
+
     /// What has to be done from time to time.
     fn tend(&mut self, on: &mut dyn FnMut(Received)) -> std::io::Result<()> {
         // Here, because it is a matter of the thread that receives.
@@ -484,6 +504,7 @@ impl ConnectorSensor {
         let now = Instant::now();
         if now.duration_since(self.names_looked) >= NAMES_EVERY {
             self.names_looked = now;
+            self.listen_again(on)?;
             self.writer.users.refresh();
             self.writer.groups.refresh();
         }

@@ -18,6 +18,7 @@
 mod accounts;
 mod event;
 mod message;
+mod silence;
 mod stat;
 mod table;
 mod value;
