@@ -89,6 +89,9 @@ fn write_listing(out: &mut impl Write, listing: &Listing) -> io::Result<()> {
         count(listing.events, "event", "events"),
         grouped(listing.lost),
     )?;
+    if listing.judging != listing.generation {
+        writeln!(out, "generation {} judges until the events are judged that came before the change", listing.judging)?;
+    }
     if listing.dev {
         writeln!(out, "{DEV}DEV{DEV:#}: this agent takes rules that nobody signed")?;
     }
@@ -141,6 +144,7 @@ mod tests {
     fn sample() -> Listing {
         Listing {
             generation: 3,
+            judging: 3,
             digest: "0123456789abcdef".into(),
             source: "linux-proc".into(),
             events: 10_482,
@@ -186,8 +190,17 @@ set aside, because linux-proc cannot serve them:
 
     #[test]
     fn an_empty_listing_has_no_table() {
-        let listing = Listing { generation: 1, digest: "ab".into(), source: "linux-proc".into(), ..Listing::default() };
+        let source = "linux-proc".to_owned();
+        let listing = Listing { generation: 1, judging: 1, digest: "ab".into(), source, ..Listing::default() };
         assert_eq!(text(&listing), "generation 1 ab, 0 rules, from linux-proc; 0 events judged, 0 lost\n");
+    }
+
+    #[test]
+    fn a_change_that_waits_says_so() {
+        let waits = Listing { judging: 2, ..sample() };
+        let text = text(&waits);
+        let second = text.lines().nth(1).unwrap();
+        assert!(second.starts_with("generation 2 judges until"), "{text}");
     }
 
     #[test]

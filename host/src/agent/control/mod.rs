@@ -131,6 +131,8 @@ impl Refused {
 pub struct Listing {
     /// Number of the generation.
     pub generation: u64,
+    /// Number of the generation that judges now: an earlier one, as long as events wait that came before the change.
+    pub judging: u64,
     /// Digest of the generation, in hexadecimal.
     pub digest: String,
     /// Profile of the source.

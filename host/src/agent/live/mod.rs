@@ -67,6 +67,8 @@ pub struct Published {
     pub events: u64,
     /// Alerts.
     pub alerts: u64,
+    /// Number of the generation that judges; 0 before anything was judged.
+    pub judging: u64,
     /// Of each rule of which there is something to tell, by rule id.
     pub rules: BTreeMap<String, RuleCounts>,
 }
@@ -144,7 +146,10 @@ pub fn start(
     });
     let (tell, notices) = mpsc::channel();
     let sensing = spawn("sensor", &agent, &tell, |agent| {
-        let ended = sense(&agent, sensor);
+        // What it saw before it failed is judged all the same.
+        let ended = catch_unwind(AssertUnwindSafe(|| sense(&agent, sensor))).unwrap_or_else(|_| {
+            Err(SensorError { profile: agent.facts.profile, reason: "a bug in Trapline; please report it".to_owned() })
+        });
         agent.queue.close();
         Notice::Sensor(ended)
     })?;
@@ -338,6 +343,7 @@ impl Agent {
         let counts = worker.counts();
         let mut published = lock(&self.published);
         published.events = counts.events;
+        published.judging = worker.ruleset().number;
         if published.rules != counts.rules {
             published.alerts = counts.rules.values().map(|rule| rule.alerts).sum();
             published.rules.clone_from(&counts.rules);
@@ -381,6 +387,7 @@ impl Agent {
         inert.sort_by(|a, b| a.name.cmp(&b.name));
         Listing {
             generation: ruleset.number,
+            judging: if published.judging == 0 { ruleset.number } else { published.judging },
             digest: hex(&ruleset.generation.digest()),
             source: self.facts.profile.to_owned(),
             events: published.events,

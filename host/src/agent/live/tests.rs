@@ -24,6 +24,7 @@ const FOREVER: Duration = Duration::from_secs(300);
 enum Step {
     Give(Received),
     Fail,
+    Panic,
 }
 
 /// A sensor that does what a test tells it to.
@@ -42,6 +43,7 @@ impl Sensor for Scripted {
         while let Some(step) = next {
             match step {
                 Step::Give(received) => on(received),
+                Step::Panic => panic!("the script says so"),
                 Step::Fail => return Err(SensorError { profile: "ecs", reason: "unplugged".into() }),
             }
             next = self.steps.try_recv().ok();
@@ -63,6 +65,8 @@ struct Watched {
     gate: Option<Receiver<()>>,
     /// The reader is gone.
     closed: bool,
+    /// Output makes it panic.
+    panics: bool,
 }
 
 impl Outlet for Watched {
@@ -71,6 +75,7 @@ impl Outlet for Watched {
     }
 
     fn output(&mut self, output: Output) -> io::Result<()> {
+        assert!(!self.panics, "the test says so");
         if self.closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -109,6 +114,7 @@ struct Setup {
     limits: QueueLimits,
     gate: Option<Receiver<()>>,
     closed: bool,
+    panics: bool,
 }
 
 fn rule(name: &str, pid: u64) -> String {
@@ -124,7 +130,7 @@ fn bench(rules: &str, setup: Setup) -> Bench {
     let (script, steps) = channel();
     let (sender, seen) = channel();
     let facts = Facts { profile: "ecs", title: "a script".into(), blind: vec![] };
-    let outlet = Watched { seen: sender, gate: setup.gate, closed: setup.closed };
+    let outlet = Watched { seen: sender, gate: setup.gate, closed: setup.closed, panics: setup.panics };
     let running = start(Box::new(Scripted { facts, steps }), library, Box::new(outlet), setup.limits).unwrap();
     Bench { running, script, seen }
 }
@@ -297,7 +303,7 @@ fn a_refusal_leaves_everything_as_it_was() {
 fn a_blocked_output_costs_events_that_are_counted_exactly_and_no_change_of_rules() {
     let (gate, blocked) = channel();
     let limits = QueueLimits { events: 10, ..QueueLimits::default() };
-    let bench = bench(&rule("first", 7), Setup { limits, gate: Some(blocked), closed: false });
+    let bench = bench(&rule("first", 7), Setup { limits, gate: Some(blocked), ..Setup::default() });
     bench.send(event(0));
     // The worker has taken the first one and stands before the gate.
     while bench.agent().queue().taken < 1 || bench.agent().queue().waiting > 0 {
@@ -348,6 +354,23 @@ fn a_sensor_that_fails_is_told_and_what_it_saw_is_judged() {
     assert_eq!(seen, [alert("first", 0, 1, Stage::Active), Seen::Gap(3)]);
     let counts = end.worker.counts();
     assert_eq!((counts.lost, counts.lost_at_most, counts.lost_by_reason["overrun"]), (3, true, 3));
+}
+
+#[test]
+fn a_panic_of_the_sensor_blinds_and_one_of_the_worker_ends_and_neither_is_waited_for() {
+    let bench = bench(&rule("first", 7), Setup::default());
+    (0..3).for_each(|sequence| bench.send(event(sequence)));
+    bench.send(Step::Panic);
+    let (error, end, seen) = bench.end();
+    assert!(error.unwrap().reason.contains("bug"));
+    assert_eq!((end.worker.counts().events, seen.len()), (3, 3));
+
+    let bench = self::bench(&rule("first", 7), Setup { panics: true, ..Setup::default() });
+    (0..3).for_each(|sequence| bench.send(event(sequence)));
+    let notice = bench.running.wait(FOREVER);
+    assert!(matches!(notice, Some(Notice::Panicked("worker"))), "{notice:?}");
+    assert_eq!(refused(bench.load("/r.trap", &rule("second", 8))).reason, SwapError::Closed.to_string());
+    assert_eq!(bench.listing().judging, 1);
 }
 
 #[test]
