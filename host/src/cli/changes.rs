@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use super::Console;
 use super::console::escape_lines;
@@ -18,6 +19,8 @@ use crate::sink::terminal::escape;
 
 /// Names shown of what is new, other or gone; the rest is counted.
 const NAMES_SHOWN: usize = 8;
+/// How often a folder that was refused as a whole is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
 /// Stack of the thread that takes in folders, as large as that of the main thread: it compiles rules.
 const STACK_LEN: usize = 8 * 1024 * 1024;
 
@@ -76,8 +79,17 @@ impl Folders {
             console.line(&row("watched", &escape(&folder.display().to_string())));
         }
         let take_in = move || {
-            let mut told = Vec::new();
-            while let Ok(notice) = notices.recv() {
+            let mut told: Vec<(String, Refused)> = Vec::new();
+            loop {
+                // A folder that was refused as a whole may pass later, without being edited again: no change could be
+                // made at that moment, because the queue was full of them.
+                let again = folders.iter().any(|folder| told.iter().any(|(name, _)| Path::new(name) == folder));
+                let wait = if again { RETRY_EVERY } else { Duration::MAX };
+                let notice = match notices.recv_timeout(wait) {
+                    Ok(notice) => notice,
+                    Err(mpsc::RecvTimeoutError::Timeout) => Notice::Changed(Vec::new()),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                };
                 match notice {
                     Notice::Polling { reason } => console.warning(&format!(
                         "the system does not watch folders of rules ({reason}): they are looked at now and then"
