@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel, sync_channel};
@@ -197,6 +198,8 @@ fn a_shell_with_a_socket_gives_an_alert_and_sigterm_a_summary() {
 
     // What was recorded gives the same alert again.
     let events = fs::read_to_string(bench.file("events.jsonl")).unwrap();
+    let mode = fs::metadata(bench.file("events.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "nobody else reads what all users ran");
     assert_eq!(events.lines().count() as u64, summary["events"].as_u64().unwrap());
     let (status, alerts, said) = bench.trapline(&["replay", "--format", "jsonl", "events.jsonl"]);
     assert_eq!(status.code(), Some(0), "{said}");

@@ -154,8 +154,8 @@ impl Run {
             return Ok(outcome);
         }
         // Before the run, so that a path which cannot be written does not cost one.
-        let mut summary_file = create(self.summary.as_deref())?;
-        let record_file = create(self.record.as_deref())?;
+        let mut summary_file = create(self.summary.as_deref(), false)?;
+        let record_file = create(self.record.as_deref(), true)?;
 
         console.line(&opening::render(&facts, library.current(), self.dev, self.verbose));
         let console = Console::with_status();
@@ -185,6 +185,7 @@ impl Run {
         let summary = end.worker.as_ref().map(|end| sum_up(agent, end, &told, opened.refused, seconds));
         let mut closing = console;
         closing.finish();
+        let mut written = Ok(());
         if let (Some(summary), Some(end)) = (&summary, &end.worker) {
             let lines = rule_lines(agent, &told);
             // Why rules are set aside was said at the start; the JSON has it all.
@@ -192,10 +193,11 @@ impl Run {
             closing.line(&summary::render(&shown, &lines, &notes(end, summary.inert.len(), control)));
             if let (Some(path), Some(file)) = (&self.summary, &mut summary_file) {
                 let text = json::to_string(summary).map_err(OutputError)?;
-                file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string())?;
+                written = file.write_all((text + "\n").as_bytes()).with_context(|| path.display().to_string());
             }
         }
-        end.outcome(&told)
+        // What went wrong with the run itself goes before.
+        end.outcome(&told).and_then(|outcome| written.map(|()| outcome))
     }
 
     /// Opens the control socket, if it is wanted.
@@ -388,9 +390,18 @@ fn unsigned(name: &str) -> anyhow::Error {
     )
 }
 
-/// A file to be written, if one was asked for.
-fn create(path: Option<&Path>) -> anyhow::Result<Option<fs::File>> {
-    path.map(|path| fs::File::create(path).with_context(|| path.display().to_string())).transpose()
+/// A file to be written, if one was asked for. A private one that is new is for our eyes only.
+fn create(path: Option<&Path>, private: bool) -> anyhow::Result<Option<fs::File>> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    if private {
+        // Command lines of all users, with whatever secrets stand in them.
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = private;
+    path.map(|path| options.open(path).with_context(|| path.display().to_string())).transpose()
 }
 
 /// The path that clients of the control socket know a file by: absolute, without links to folders.
