@@ -36,6 +36,8 @@ use crate::source::sensor::{Sensor, SensorError};
 const TICK: Duration = Duration::from_millis(100);
 /// What stands for no control socket.
 const CONTROL_OFF: &str = "off";
+/// A sensor that has not come back for so long hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(10);
 /// Over how many ticks events a second are counted.
 const RATE_TICKS: u32 = 10;
 
@@ -230,19 +232,29 @@ impl Run {
     }
 }
 
+const HANGS: &str = "BLIND: the source hangs; nothing is seen until it answers. The system may be waiting for a server, \
+                     or for a process, that does not answer";
+
 /// Waits until all has ended, and says meanwhile what is going on.
 fn attend(running: &Running, signals: &Signals, console: &Console) -> End {
     let agent = running.agent();
     let mut end = End { worker: None, blind: None, panicked: false };
     let mut status = Status::new();
     let mut stopping = false;
+    let mut hangs = false;
     while end.worker.is_none() && !end.panicked {
         if signals.asked() && !stopping {
             stopping = true;
             agent.stop();
         }
         match running.wait(TICK) {
-            None => console.status(|| status.line(agent, stopping)),
+            None => {
+                if !stopping && hangs != (agent.silent_for() >= HANGS_AFTER) {
+                    hangs = !hangs;
+                    console.error(if hangs { HANGS } else { "the source answers again" });
+                }
+                console.status(|| status.line(agent, stopping));
+            }
             Some(Notice::Sensor(Ok(()))) => stopping = true,
             Some(Notice::Sensor(Err(error))) => {
                 stopping = true;

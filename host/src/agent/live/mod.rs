@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trapline_vm::memory::NoRoom;
 
@@ -85,6 +85,8 @@ pub struct Agent {
     in_force: Mutex<InForce>,
     published: Mutex<Published>,
     stop: AtomicBool,
+    /// When the sensor last came back.
+    sensed: Mutex<Instant>,
 }
 
 /// Something that ended.
@@ -143,6 +145,7 @@ pub fn start(
         library: Mutex::new(library),
         published: Mutex::default(),
         stop: AtomicBool::new(false),
+        sensed: Mutex::new(Instant::now()),
     });
     let (tell, notices) = mpsc::channel();
     let sensing = spawn("sensor", &agent, &tell, |agent| {
@@ -185,6 +188,7 @@ fn sense(agent: &Agent, mut sensor: Box<dyn Sensor>) -> Result<(), SensorError> 
     let mut on = |received| agent.queue.push(received);
     while !agent.stop.load(Ordering::Acquire) {
         sensor.receive(RECEIVE_WAIT, &mut on)?;
+        *lock(&agent.sensed) = Instant::now();
     }
     // What is there already has happened while we were asked to watch.
     sensor.receive(Duration::ZERO, &mut on)
@@ -257,6 +261,11 @@ impl Agent {
     /// Takes no more events than have happened; the worker ends when it has judged them.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// For how long the sensor has not come back: much longer than it may wait for events, if it hangs.
+    pub fn silent_for(&self) -> Duration {
+        lock(&self.sensed).elapsed()
     }
 
     /// What went into the queue so far.

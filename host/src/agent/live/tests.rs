@@ -25,6 +25,8 @@ enum Step {
     Give(Received),
     Fail,
     Panic,
+    /// Waits for a word.
+    Hang(Receiver<()>),
 }
 
 /// A sensor that does what a test tells it to.
@@ -44,6 +46,7 @@ impl Sensor for Scripted {
             match step {
                 Step::Give(received) => on(received),
                 Step::Panic => panic!("the script says so"),
+                Step::Hang(word) => drop(word.recv()),
                 Step::Fail => return Err(SensorError { profile: "ecs", reason: "unplugged".into() }),
             }
             next = self.steps.try_recv().ok();
@@ -354,6 +357,22 @@ fn a_sensor_that_fails_is_told_and_what_it_saw_is_judged() {
     assert_eq!(seen, [alert("first", 0, 1, Stage::Active), Seen::Gap(3)]);
     let counts = end.worker.counts();
     assert_eq!((counts.lost, counts.lost_at_most, counts.lost_by_reason["overrun"]), (3, true, 3));
+}
+
+#[test]
+fn a_sensor_that_hangs_is_noticed() {
+    let bench = bench(&rule("first", 7), Setup::default());
+    let (word, wait) = channel();
+    bench.send(Step::Hang(wait));
+    while bench.agent().silent_for() < 3 * RECEIVE_WAIT {
+        thread::yield_now();
+    }
+    word.send(()).unwrap();
+    while bench.agent().silent_for() >= 3 * RECEIVE_WAIT {
+        thread::yield_now();
+    }
+    bench.send(Step::Fail);
+    bench.end();
 }
 
 #[test]

@@ -267,9 +267,8 @@ impl ConnectorSensor {
                     self.find(parent.process);
                 }
                 let start = self.looker.start_at(time_ns, self.offsets);
-                if self.table.fork(parent.process, child.process, start).is_none() {
-                    on(Received::Gap(TOO_MANY));
-                }
+                // If it is not kept, what it runs and its end are what is lost.
+                self.table.fork(parent.process, child.process, start);
             }
             What::Exec(task) => self.exec(task, time_ns, glimpse, on),
             What::Uid { task, real, effective } if task.is_process() => {
