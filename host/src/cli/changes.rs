@@ -146,7 +146,7 @@ fn tell(console: &Console, changed: &Changed, by: &str) {
     let text = format!("generation {} {by}: {}", changed.generation, parts.join("; "));
     console.line(&row("rules", &escape(&text)));
     for note in &changed.notes {
-        console.line(&row("", &escape_lines(note)));
+        console.line(&row("", &escape(note)));
     }
 }
 

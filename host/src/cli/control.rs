@@ -58,7 +58,7 @@ impl Control {
                     let mut out = anstream::stdout().lock();
                     write_changed(&mut out, &changed).and_then(|()| out.flush()).map_err(OutputError)?;
                     let console = Console::new();
-                    changed.notes.iter().for_each(|note| console.warning(note));
+                    changed.notes.iter().for_each(|note| console.warning(&escape(note)));
                 }
                 Ok(Outcome::Done)
             }

@@ -14,6 +14,7 @@ use super::{Console, Outcome};
 use crate::agent::library::{self, FILES_MAX, Origin, TEXT_BYTES_MAX};
 use crate::agent::load::RuleText;
 use crate::agent::summary::RefusedRule;
+use crate::sink::terminal::escape;
 
 /// The name that stands for the stock rules.
 pub(super) const STOCK: &str = "stock";
@@ -155,7 +156,8 @@ impl RuleFiles {
 
     /// A sentence on what was passed over, if anything was.
     pub(super) fn skipped_note(&self) -> Option<String> {
-        let first = self.skipped.first()?.display();
+        let first = self.skipped.first()?.display().to_string();
+        let first = escape(&first);
         Some(match self.skipped.len() {
             1 => format!("skipped {first}: Sigma rules and object files come in a later version"),
             count => {
