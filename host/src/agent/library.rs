@@ -694,6 +694,10 @@ fn notes(next: &InForce, changed: &BTreeSet<String>, diagnostics: &[Diagnostic])
                 rule.never.join(", ")
             ));
         }
+        if !rule.never_on.is_empty() {
+            let classes = rule.never_on.join(", ");
+            notes.push(format!("`{}` matches nothing here on {classes}: the source does not serve it", rule.info.name));
+        }
     }
     for aside in next.inert.iter().filter(|aside| changed.contains(&aside.file)) {
         notes.push(format!("`{}` is set aside: {}", aside.info.name, aside.lacks));
@@ -806,6 +810,15 @@ mod tests {
         load(&mut library, &[("/a.trap", &text("x"))]).unwrap();
         let changed = load(&mut library, &[("/a.trap", &text("y"))]).unwrap();
         assert_eq!(changed.replaced, ["r"]);
+    }
+
+    #[test]
+    fn a_rule_that_is_served_on_some_of_its_events_says_on_which_it_is_not() {
+        let mut library = library(vec![]);
+        let text = "rule r { severity: low on process.exec, authentication.login where user.name == \"x\" }\n";
+        let change = library.load(request(&[("/r.trap", text)])).unwrap();
+        let notes = &change.changed.notes;
+        assert_eq!(notes[0], "`r` matches nothing here on authentication.login: the source does not serve it");
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct LoadedRule {
     pub certain: Vec<(String, String)>,
     /// Fields that it reads and that its source never has; empty if no source was given.
     pub never: Vec<String>,
+    /// Classes that it asks for and on which it can match nothing; empty if no source was given.
+    pub never_on: Vec<String>,
 }
 
 /// A program of a rule.
@@ -274,7 +276,8 @@ impl Loader {
             }));
             let (info, certain) = (info(&rule), certain(&rule.condition));
             let of_rule = (first..programs.len()).collect();
-            rules.push(LoadedRule { rule, info, programs: of_rule, certain, never: served.never });
+            let Served { never, never_on, .. } = served;
+            rules.push(LoadedRule { rule, info, programs: of_rule, certain, never, never_on });
         }
         Linked::All { rules, programs, refusals }
     }

@@ -40,6 +40,8 @@ pub struct Served {
     /// Fields that it reads, can match without, and that some class of events lacks: those of `never`, and those that
     /// only another class has.
     pub may_lack: Vec<String>,
+    /// Classes that it asks for and on which it can match nothing: no such events come, or they lack what it needs.
+    pub never_on: Vec<String>,
 }
 
 impl SourceSupply {
@@ -94,7 +96,9 @@ impl SourceSupply {
         let per_class: Vec<BTreeSet<&str>> = classes.iter().map(missing).collect();
         let can_match =
             |missing: &BTreeSet<&str>| values(&rule.condition, &|field| !missing.contains(field)) & TRUE != 0;
-        if !per_class.iter().any(can_match) {
+        let of_use: BTreeSet<ClassId> =
+            classes.iter().zip(&per_class).filter(|(_, missing)| can_match(missing)).map(|(class, _)| *class).collect();
+        if of_use.is_empty() {
             // Name the fields that are each needed; if it is only several together, name them all.
             let all: BTreeSet<&str> = per_class.iter().flatten().copied().collect();
             let needed: Vec<&str> = all.iter().copied().filter(|field| !can_match(&BTreeSet::from([*field]))).collect();
@@ -112,7 +116,9 @@ impl SourceSupply {
         let may_lack: BTreeSet<&str> = lacked.iter().flatten().copied().collect();
         let never = may_lack.iter().filter(|field| lacked.iter().all(|lacked| lacked.contains(*field)));
         let never = never.map(|field| (*field).to_owned()).collect();
-        Ok(Served { never, may_lack: may_lack.into_iter().map(str::to_owned).collect() })
+        let never_on = rule.classes.iter().filter(|class| !of_use.contains(class));
+        let never_on = never_on.map(|class| catalogue.class(*class).name.clone()).collect();
+        Ok(Served { never, may_lack: may_lack.into_iter().map(str::to_owned).collect(), never_on })
     }
 }
 

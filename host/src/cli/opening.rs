@@ -47,6 +47,21 @@ pub(super) fn render(facts: &Facts, in_force: &InForce, dev: bool, all: bool) ->
     if let Some(note) = part_note(&part, "this source never has") {
         page.row("note", &escape(&note));
     }
+    let dead: Vec<String> = rules
+        .iter()
+        .filter(|rule| !rule.never_on.is_empty())
+        .map(|rule| format!("{} ({})", rule.info.name, rule.never_on.join(", ")))
+        .collect();
+    if !dead.is_empty() {
+        let shown = if all { dead.len() } else { NAMES_SHOWN };
+        let more = if dead.len() > shown { format!(", {} more", dead.len() - shown) } else { String::new() };
+        let names: Vec<&str> = dead.iter().map(String::as_str).take(shown).collect();
+        let count = count(dead.len() as u64, "rule matches", "rules match");
+        page.row(
+            "note",
+            &escape(&format!("{count} nothing on some events that it asks for: {}{more}", names.join(", "))),
+        );
+    }
     let unsigned = rules.iter().filter(|rule| rule.info.stage == Stage::Dev).count();
     if dev {
         let which = match unsigned {
@@ -201,6 +216,14 @@ inert     3 rules need events that this source does not have: authentication.*  
             assert_eq!(plain(&in_force, false, false).contains(", 1 more"), rest, "{rules}");
             assert!(plain(&in_force, false, true).contains(&format!("r{}", rules - 1)));
         }
+    }
+
+    #[test]
+    fn a_rule_that_is_served_on_some_of_its_events_is_named() {
+        let text = "rule r { severity: low on process.exec, authentication.login where user.name == \"x\" }";
+        let shown = plain(&in_force(text, Origin::Stock), false, false);
+        let expected = "note      1 rule matches nothing on some events that it asks for: r (authentication.login)";
+        assert!(shown.lines().any(|line| line == expected), "{shown}");
     }
 
     #[test]

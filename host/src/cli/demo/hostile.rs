@@ -118,6 +118,7 @@ fn beside_stock_rules(domain: &mut Domain, object: Object, linked: Linked) -> an
             programs: (first..programs.len()).collect(),
             certain: Vec::new(),
             never: Vec::new(),
+            never_on: Vec::new(),
         });
     }
     // It is no rule that could alert: only its trap is of interest.
