@@ -24,7 +24,7 @@ use super::look::{Look, Looker, blind, boot_id, host, pids};
 use super::message::{self, Holes, MESSAGE_BYTES_MAX, Message, Task, What};
 use super::silence::Silence;
 use super::stat;
-use super::table::{ANCESTORS_MAX, Ended, Executed, Key, Seen, Table};
+use super::table::{ANCESTORS_MAX, Ended, Executed, Key, Seen, Table, same_start};
 use super::value::{Image, Known};
 use crate::source::sensor::{Facts, Gap, Received, Sensor, SensorError};
 use crate::source::{Payload, Position, RawEvent, SourceId};
@@ -117,8 +117,8 @@ struct Suspect {
     /// When it was suspected, on the clock that stamps events: messages from before may tell of its end.
     since_ns: i64,
     due: Instant,
-    /// Whether its end is told when it has; otherwise that was lost, and counted.
-    tell: bool,
+    /// When its first thread ended, if its end is told; otherwise that was lost, and counted.
+    tell: Option<i64>,
     /// Whether it was seen to live on without its first thread: its status is not that of the first, then.
     lives_on: bool,
 }
@@ -291,7 +291,7 @@ impl ConnectorSensor {
                 };
                 match ended {
                     Ended::Process(key, status) => self.tell_exit(key, time_ns, status, on),
-                    Ended::Thread => self.suspect(task.process, true),
+                    Ended::Thread => self.suspect(task.process, Some(time_ns)),
                     Ended::Unknown => on(Received::Gap(TOO_MANY)),
                 }
             }
@@ -326,14 +326,14 @@ impl ConnectorSensor {
             let seen = glimpse.look.stat.as_ref();
             // One whose beginning was lost, and with it its user.
             let complete = seen.is_none() || !process.owner.is_lost();
-            complete && seen.is_none_or(|seen| seen.start_ticks.abs_diff(process.start.ticks) <= 2)
+            complete && seen.is_none_or(|seen| same_start(seen.start_ticks, process.start.ticks))
         });
         if !same {
             // Its beginning was lost, or is from before the table.
             self.find(pid);
             let live = self.table.live(pid).and_then(|key| self.table.get(key));
             // It has ended already, and what the table has may be of one that had the number before.
-            if live.is_none_or(|live| start.is_some_and(|start| start.ticks.abs_diff(live.start.ticks) > 2)) {
+            if live.is_none_or(|live| start.is_some_and(|start| !same_start(start.ticks, live.start.ticks))) {
                 let ticks = start.map_or(made.ticks, |start| start.ticks);
                 self.table.see(unknown(pid, made.time_ns, ticks));
             }
@@ -426,14 +426,14 @@ impl ConnectorSensor {
         self.repair_not_before = Instant::now() + REPAIR_EVERY.max(begin.elapsed() * REPAIR_PAUSE_FACTOR);
         for pid in self.table.pids() {
             if !there.contains(&pid) {
-                self.suspect(pid, false);
+                self.suspect(pid, None);
             }
         }
         Ok(())
     }
 
     /// Looks after a process that may have ended, when messages about it had time to come.
-    fn suspect(&mut self, pid: u32, tell: bool) {
+    fn suspect(&mut self, pid: u32, tell: Option<i64>) {
         let Some(key) = self.table.live(pid) else { return };
         if self.suspects.len() >= SUSPECTS_MAX {
             // They are found again.
@@ -457,7 +457,7 @@ impl ConnectorSensor {
             }
             let start = self.table.get(suspect.key).map(|process| process.start.ticks);
             let stat = self.looker.stat(suspect.pid);
-            let stat = stat.filter(|stat| start.is_some_and(|start| stat.start_ticks.abs_diff(start) <= 2));
+            let stat = stat.filter(|stat| start.is_some_and(|start| same_start(stat.start_ticks, start)));
             match stat {
                 Some(stat) if stat.threads > 1 || !stat.ended => {
                     // It lives on, in its other threads; the end of the last of them may not fit what was counted.
@@ -467,9 +467,11 @@ impl ConnectorSensor {
                 }
                 _ => {
                     let Some((key, status)) = self.table.gone(suspect.pid) else { continue };
-                    if suspect.tell {
-                        let status = status.filter(|_| !suspect.lives_on);
-                        self.tell_exit(key, linux::clock::monotonic(), status, on);
+                    if let Some(at) = suspect.tell {
+                        // Without other threads, that was the end.
+                        let (at, status) =
+                            if suspect.lives_on { (linux::clock::monotonic(), None) } else { (at, status) };
+                        self.tell_exit(key, at, status, on);
                     } else {
                         self.table.release(key);
                     }

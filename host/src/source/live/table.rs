@@ -195,7 +195,7 @@ impl Table {
     /// A process was made. Whether the table has it now; not if the table is full.
     pub(super) fn fork(&mut self, parent_pid: u32, pid: u32, start: Start) -> Option<Key> {
         if let Some(key) = self.live(pid) {
-            if self.get(key).is_some_and(|process| same_start(process.start, start)) {
+            if self.get(key).is_some_and(|process| same_start(process.start.ticks, start.ticks)) {
                 // Seen in `/proc` before its event came. The event knows better who made it, and when.
                 if let Some(process) = self.processes.get_mut(&key) {
                     process.parent_pid = Known::Is(parent_pid);
@@ -260,7 +260,8 @@ impl Table {
     pub(super) fn see(&mut self, seen: Seen) -> Option<Key> {
         let image = self.images.keep(&seen.image);
         if let Some(key) = self.live(seen.pid) {
-            if let Some(process) = self.processes.get_mut(&key).filter(|process| same_start(process.start, seen.start))
+            if let Some(process) =
+                self.processes.get_mut(&key).filter(|process| same_start(process.start.ticks, seen.start.ticks))
             {
                 process.image = image;
                 process.owner = seen.owner;
@@ -518,8 +519,9 @@ fn status_of_both(first: u32, last: u32) -> Option<u32> {
     }
 }
 
-fn same_start(a: Start, b: Start) -> bool {
-    a.ticks.abs_diff(b.ticks) <= SAME_START_TICKS
+/// Whether these can be of one process.
+pub(super) fn same_start(a: u64, b: u64) -> bool {
+    a.abs_diff(b) <= SAME_START_TICKS
 }
 
 #[cfg(test)]
