@@ -461,7 +461,7 @@ impl ConnectorSensor {
             match stat {
                 Some(stat) if stat.threads > 1 || !stat.ended => {
                     // It lives on, in its other threads; the end of the last of them may not fit what was counted.
-                    if self.table.is_headless(suspect.pid) {
+                    if self.table.outlives_first_thread(suspect.pid) {
                         self.suspects.push_back(Suspect { due: now + REPAIR_EVERY, lives_on: true, ..suspect });
                     }
                 }

@@ -396,9 +396,12 @@ impl Table {
         Some((key, status))
     }
 
-    /// Whether the first thread of a process has ended and others have not.
-    pub(super) fn is_headless(&self, pid: u32) -> bool {
-        self.live(pid).and_then(|key| self.get(key)).is_some_and(|process| process.headless)
+    /// A process lives: if its first thread ended, that was no end of all, and its status is for the others to say.
+    /// Whether that is so.
+    pub(super) fn outlives_first_thread(&mut self, pid: u32) -> bool {
+        let Some(process) = self.live_mut(pid).filter(|process| process.headless) else { return false };
+        process.status = Some(0);
+        true
     }
 
     /// Nothing more is told of a process that has ended: it goes when nobody it started is left.
@@ -747,7 +750,6 @@ mod tests {
         table.thread(31);
         assert_eq!(table.thread_exit(31, 0), Ended::Thread);
         assert_eq!(table.exit(31, 9), Ended::Thread, "another runs on");
-        assert!(table.is_headless(31));
         assert_eq!(table.thread_exit(31, 9), Ended::Process(child, Some(9)), "with the status of both");
         table.release(child);
         // The thread that runs another program takes the place of the first, which ends before.
@@ -782,6 +784,12 @@ mod tests {
             assert_eq!(table.thread_exit(pid, then[1]), Ended::Process(child, expected), "{pid}");
             table.release(child);
         }
+        let child = table.fork(30, 46, start(46)).unwrap();
+        table.thread(46);
+        assert!(!table.outlives_first_thread(46), "its first thread lives");
+        table.exit(46, 0x500);
+        assert!(table.outlives_first_thread(46));
+        assert_eq!(table.thread_exit(46, 9), Ended::Process(child, Some(9)), "the first has no say");
     }
 
     #[test]
