@@ -84,33 +84,41 @@ impl Folders {
                 // A folder that was refused as a whole may pass later, without being edited again: no change could be
                 // made at that moment, because the queue was full of them.
                 let again = folders.iter().any(|folder| told.iter().any(|(name, _)| Path::new(name) == folder));
-                let wait = if again { RETRY_EVERY } else { Duration::MAX };
-                let notice = match notices.recv_timeout(wait) {
-                    Ok(notice) => notice,
-                    Err(mpsc::RecvTimeoutError::Timeout) => Notice::Changed(Vec::new()),
-                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                };
-                match notice {
-                    Notice::Polling { reason } => console.warning(&format!(
-                        "the system does not watch folders of rules ({reason}): they are looked at now and then"
-                    )),
-                    // All of them: what failed in one may pass after an edit of another.
-                    Notice::Changed(_) => {
-                        let refused = folders.iter().flat_map(|folder| take_in(&agent, folder, &console, &told));
-                        // What makes us panic once is still there; without it the folders go on to be watched.
-                        match catch_unwind(AssertUnwindSafe(|| refused.collect())) {
-                            Ok(refused) => told = refused,
-                            Err(_) => console.error(
-                                "an edit of a folder of rules made Trapline fail; what was in force stays. This is a \
-                                 bug in Trapline; please report it.",
-                            ),
-                        }
+                let Some(came) = come(&notices, if again { RETRY_EVERY } else { Duration::MAX }) else { return };
+                for notice in &came {
+                    if let Notice::Polling { reason } = notice {
+                        console.warning(&format!(
+                            "the system does not watch folders of rules ({reason}): they are looked at now and then"
+                        ));
                     }
+                }
+                if !came.is_empty() && !came.iter().any(|notice| matches!(notice, Notice::Changed(_))) {
+                    continue;
+                }
+                // All of them: what failed in one may pass after an edit of another.
+                let refused = folders.iter().flat_map(|folder| take_in(&agent, folder, &console, &told));
+                // What makes us panic once is still there; without it the folders go on to be watched.
+                match catch_unwind(AssertUnwindSafe(|| refused.collect())) {
+                    Ok(refused) => told = refused,
+                    Err(_) => console.error(
+                        "an edit of a folder of rules made Trapline fail; what was in force stays. This is a bug in \
+                         Trapline; please report it.",
+                    ),
                 }
             }
         };
         thread::Builder::new().name("trapline-folders".to_owned()).stack_size(STACK_LEN).spawn(take_in)?;
         Ok(watcher)
+    }
+}
+
+/// All that has come, as one look sees what all of it tells of; nothing in it if nothing came in time. None: nothing
+/// comes any more.
+fn come(notices: &mpsc::Receiver<Notice>, wait: Duration) -> Option<Vec<Notice>> {
+    match notices.recv_timeout(wait) {
+        Ok(first) => Some(std::iter::once(first).chain(notices.try_iter()).collect()),
+        Err(mpsc::RecvTimeoutError::Timeout) => Some(Vec::new()),
+        Err(mpsc::RecvTimeoutError::Disconnected) => None,
     }
 }
 
@@ -160,6 +168,20 @@ fn group(what: &str, names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn however_much_comes_one_look_is_taken() {
+        let (tell, notices) = mpsc::channel();
+        assert_eq!(come(&notices, Duration::ZERO), Some(Vec::new()));
+        let polling = Notice::Polling { reason: "no more watches".into() };
+        for notice in [Notice::Changed(Vec::new()), polling, Notice::Changed(Vec::new())] {
+            tell.send(notice).unwrap();
+        }
+        assert_eq!(come(&notices, Duration::MAX).unwrap().len(), 3);
+        assert_eq!(come(&notices, Duration::ZERO), Some(Vec::new()));
+        drop(tell);
+        assert_eq!(come(&notices, Duration::MAX), None);
+    }
 
     #[test]
     fn so_many_names_and_the_rest_is_counted() {
