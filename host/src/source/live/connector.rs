@@ -127,11 +127,11 @@ impl ConnectorSensor {
     /// Opens it, or says why that cannot be.
     pub(super) fn open() -> Result<Self, String> {
         let socket = Connector::open().map_err(|error| format!("it cannot be opened: {error}"))?;
-        let looker = Looker::new();
+        let mut looker = Looker::new();
         let host = host();
         let now = Instant::now();
         let mut sensor = Self {
-            facts: facts(),
+            facts: facts(&mut looker),
             position: PROFILE.into(),
             sequence: 0,
             socket,
@@ -556,8 +556,8 @@ impl Sensor for ConnectorSensor {
 
 const TOO_MANY: Gap = Gap { count: 1, exact: true, reason: "more processes live than are kept" };
 
-fn facts() -> Facts {
-    let mut blind = blind();
+fn facts(looker: &mut Looker) -> Facts {
+    let mut blind = blind(looker);
     blind.push(
         "What a program is called, its arguments and its directory are lost if it ends within about a millisecond; \
          its event says so."

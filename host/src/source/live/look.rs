@@ -183,7 +183,7 @@ pub(super) fn boot_id() -> Vec<u8> {
 }
 
 /// What neither sensor can see.
-pub(super) fn blind() -> Vec<String> {
+pub(super) fn blind(looker: &mut Looker) -> Vec<String> {
     let mut blind = vec![
         "It sees programs start and end: no files, no network connections, no libraries, no kernel modules.".to_owned(),
         "It does not read the environment of programs.".to_owned(),
@@ -193,6 +193,9 @@ pub(super) fn blind() -> Vec<String> {
         blind.push(
             "It is not run as root: the executable and the directory of programs of other users are lost.".to_owned(),
         );
+    }
+    if looker.stat(1).is_none() {
+        blind.push("This /proc hides the processes of other users.".to_owned());
     }
     blind
 }

@@ -135,7 +135,7 @@ impl ProcSensor {
     }
 
     fn blind(&mut self, instead_because: Option<String>) -> Vec<String> {
-        let mut blind = blind();
+        let mut blind = blind(&mut self.looker);
         blind.push(format!(
             "A program that ends within {LOOK_EVERY_MS} ms can be missed altogether; how many that may be is counted."
         ));
@@ -149,9 +149,6 @@ impl ProcSensor {
                 .to_owned(),
         );
         blind.push("Exit codes are not known: the kernel tells them to the parent alone.".to_owned());
-        if self.looker.stat(1).is_none() {
-            blind.push("This /proc hides the processes of other users.".to_owned());
-        }
         if let Some(reason) = instead_because {
             blind.push(format!("The kernel's process connector sees every program; it is not available: {reason}."));
         }
