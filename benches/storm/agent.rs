@@ -159,7 +159,7 @@ fn table(alone: &Blown, beside: &Blown, cost: &Cost, summary: &Value, recorded: 
     println!("                          alone   with trapline run");
     println!("processes            {:>10}   {:>10}", alone.pids.len(), performed);
     println!("took                 {:>9.1}s   {:>9.1}s", alone.took.as_secs_f64(), beside.took.as_secs_f64());
-    println!("machine busy         {:>9.1}s   {:>9.1}s", alone.busy.as_secs_f64(), beside.busy.as_secs_f64());
+    println!("its own processor    {:>9.1}s   {:>9.1}s", alone.used.as_secs_f64(), beside.used.as_secs_f64());
     println!("\nstarts seen          {:>10}   ({} missing)", recorded.started, recorded.missing);
     println!("ends seen            {:>10}", recorded.ended);
     println!("lost, by the summary {:>10}", lost(summary));
@@ -168,11 +168,11 @@ fn table(alone: &Blown, beside: &Blown, cost: &Cost, summary: &Value, recorded: 
     }
     println!("not evaluable        {:>10}", summary["not_evaluable"]);
     println!(
-        "processor            {:>9.1}s   ({:.1} % of one)",
+        "Trapline, processor  {:>9.1}s   ({:.1} % of one)",
         cost.processor.as_secs_f64(),
         100.0 * cost.processor.as_secs_f64() / beside.took.as_secs_f64()
     );
-    println!("memory, peak         {:>8.1}MB", cost.memory_peak_kib as f64 / 1024.0);
+    println!("Trapline, memory peak {:>7.1}MB", cost.memory_peak_kib as f64 / 1024.0);
     println!("verdict latency      p50 {} ns, p99 {} ns", summary["latency_ns"]["p50"], summary["latency_ns"]["p99"]);
 }
 
