@@ -184,11 +184,13 @@ fn parents(event: &Value) -> Vec<String> {
         // The first ancestor is the parent itself; without one in the event's own fields it stands for it.
         let known = usize::from(!chain.is_empty());
         for ancestor in ancestors.iter().skip(known) {
+            // One whose name could not be read is there all the same: leaving it out would show another chain.
             let name = first(ancestor, &["executable", "name"]);
-            chain.extend(name.map(|name| match first(ancestor, &["pid"]) {
-                Some(pid) => format!("{name} {LABEL}({pid}){LABEL:#}"),
-                None => name,
-            }));
+            chain.extend(match (name, first(ancestor, &["pid"])) {
+                (Some(name), None) => Some(name),
+                (name, Some(pid)) => Some(format!("{} {LABEL}({pid}){LABEL:#}", name.as_deref().unwrap_or("?"))),
+                (None, None) => None,
+            });
         }
     }
     chain
@@ -215,7 +217,7 @@ mod tests {
             "process": {
                 "executable": "/usr/bin/bash", "pid": 4242, "command_line": "bash -c id",
                 "parent": { "executable": "/usr/sbin/nginx", "pid": 900 },
-                "ancestors": [{ "executable": "/usr/sbin/nginx" }, { "executable": "/sbin/init", "pid": 1 }],
+                "ancestors": [{ "executable": "/usr/sbin/nginx" }, { "pid": 7 }, {}, { "executable": "/sbin/init", "pid": 1 }],
             },
         })));
         let expected = " HIGH  Shell opens a network socket
@@ -223,7 +225,7 @@ mod tests {
   host     web-1  user www-data
   process  /usr/bin/bash (4242)
            bash -c id
-  parents  /usr/sbin/nginx (900) < /sbin/init (1)
+  parents  /usr/sbin/nginx (900) < ? (7) < /sbin/init (1)
   message  root ran bash
   because  process.name == \"bash\"                        bash
   rule     reverse_shell 1.2.0  0a6c0d2e-8f0a-4f0e-9a2b-6d3f6a8f1c01  T1059.004 TA0002 T1105

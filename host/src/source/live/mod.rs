@@ -8,7 +8,7 @@
 //!
 //! The kernel's messages have numbers in them and nothing else. What a program is called, where it runs and with which
 //! arguments is read from `/proc` the moment its message arrives, in the order in which it vanishes; the rest is in
-//! the [table](table). What could not be read in time is named in the event as lost, never left out in silence.
+//! the table. What could not be read in time is named in the event as lost, never left out in silence.
 //!
 //! Messages, tables and events are plain data here, and tested everywhere; only the two sensors are Linux, and the
 //! calls they make stand in [`crate::sys`].
