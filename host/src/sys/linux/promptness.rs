@@ -6,10 +6,12 @@
 //! than a hundredth are. That is granted to root alone; for others nothing changes.
 //!
 //! Nobody else gets a turn while such a thread runs, so it has a limit: if it takes more than [`SHARE_MAX`] of a
-//! [`WINDOW`], it is an ordinary thread again for the time of a [`REST`].
+//! [`WINDOW`], it is an ordinary thread again for the time of a [`REST`]. Should a bug of ours ever keep it from that,
+//! the kernel ends the agent after [`LOOP_MAX`] rather than let it have the processor.
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use thread_priority::unix::{
     NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
@@ -23,6 +25,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 const SHARE_MAX: u32 = 3;
 /// How long it is an ordinary thread after it took too much.
 const REST: Duration = Duration::from_secs(10);
+
+/// The longest that a real-time thread may run without ever waiting; then the kernel sends SIGXCPU, which ends the
+/// process. Far more than a window, after which the thread gives the priority up by itself.
+const LOOP_MAX: Duration = Duration::from_secs(5);
 
 /// Nice value 0, on a scale from 0 to 99.
 const ORDINARY: u8 = 47;
@@ -79,11 +85,21 @@ impl Promptness {
 }
 
 fn begin(now: Instant) -> State {
-    if set(ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin)) {
+    if limit_loops() && set(ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin)) {
         State::Prompt { since: now, taken: taken_by_thread() }
     } else {
         State::Refused
     }
+}
+
+/// Sets the limit of the process to [`LOOP_MAX`], unless it is lower already. Without it there is no priority.
+fn limit_loops() -> bool {
+    let limit = u64::try_from(LOOP_MAX.as_micros()).unwrap_or(u64::MAX);
+    let known = getrlimit(Resource::Rttime);
+    if known.current.is_some_and(|current| current <= limit) {
+        return true;
+    }
+    setrlimit(Resource::Rttime, Rlimit { current: Some(limit), maximum: known.maximum }).is_ok()
 }
 
 fn set(policy: ThreadSchedulePolicy) -> bool {
@@ -130,6 +146,8 @@ mod tests {
             }
             let policy = || thread_priority::unix::thread_schedule_policy().unwrap();
             assert_eq!(policy(), ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin));
+            let limit = getrlimit(Resource::Rttime).current.map(Duration::from_micros);
+            assert!(limit.is_some_and(|limit| limit <= LOOP_MAX), "{limit:?}");
             // As if all its work so far had been done within the window that is over now.
             while taken_by_thread() <= WINDOW / SHARE_MAX + Duration::from_millis(50) {
                 std::hint::spin_loop();
