@@ -308,10 +308,8 @@ fn a_blocked_output_costs_events_that_are_counted_exactly_and_no_change_of_rules
     let limits = QueueLimits { events: 10, ..QueueLimits::default() };
     let bench = bench(&rule("first", 7), Setup { limits, gate: Some(blocked), ..Setup::default() });
     bench.send(event(0));
-    // The worker has taken the first one and stands before the gate.
-    while bench.agent().queue().taken < 1 || bench.agent().queue().waiting > 0 {
-        thread::yield_now();
-    }
+    // The worker has judged the first one and comes to the gate: it takes nothing more.
+    bench.judged(1);
     (1..=25).for_each(|sequence| bench.send(event(sequence)));
     while bench.agent().queue().lost < 15 {
         thread::yield_now();
