@@ -91,6 +91,8 @@ pub(super) struct ConnectorSensor {
     repair_not_before: Instant,
     names_looked: Instant,
     suspects: VecDeque<Suspect>,
+    /// Ends that found no room among the suspects and are not counted as lost yet.
+    ends_untold: u64,
     promptness: Promptness,
 }
 
@@ -156,6 +158,7 @@ impl ConnectorSensor {
             repair_not_before: now,
             names_looked: now,
             suspects: VecDeque::new(),
+            ends_untold: 0,
             promptness: Promptness::new(),
         };
         sensor.subscribe()?;
@@ -436,7 +439,8 @@ impl ConnectorSensor {
     fn suspect(&mut self, pid: u32, tell: Option<i64>) {
         let Some(key) = self.table.live(pid) else { return };
         if self.suspects.len() >= SUSPECTS_MAX {
-            // They are found again.
+            // They are found again, but their ends are not told then.
+            self.ends_untold += u64::from(tell.is_some());
             return self.repair_soon();
         }
         let (since_ns, due) = (linux::clock::monotonic(), Instant::now() + SUSPECT_FOR);
@@ -444,6 +448,10 @@ impl ConnectorSensor {
     }
 
     fn settle_suspects(&mut self, on: &mut dyn FnMut(Received)) {
+        if self.ends_untold > 0 {
+            let count = std::mem::take(&mut self.ends_untold);
+            on(Received::Gap(Gap { count, exact: true, reason: "more processes ended at once than are looked after" }));
+        }
         let now = Instant::now();
         let waits = self.inbox.iter().find_map(time_of).unwrap_or(i64::MAX);
         for _ in 0..self.suspects.len() {
@@ -620,29 +628,11 @@ mod tests {
 
     use super::*;
     use crate::source::live::table::Start;
-
-    /// How long a test waits for what has to come.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    use crate::source::live::testing::{PATIENCE, events};
 
     /// The sensor, if this kernel grants it to this user.
     fn sensor() -> Option<ConnectorSensor> {
         ConnectorSensor::open().inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
-    }
-
-    /// Receives until `enough` says so of all events so far.
-    fn events(sensor: &mut ConnectorSensor, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let until = Instant::now() + PATIENCE;
-        let mut found = Vec::new();
-        while !enough(&found) {
-            assert!(Instant::now() < until, "nothing came: {found:#?}");
-            let received = sensor.receive(Duration::from_millis(50), &mut |received| {
-                if let Received::Event(event) = received {
-                    found.push(serde_json::from_slice(event.payload.bytes()).unwrap());
-                }
-            });
-            received.unwrap();
-        }
-        found
     }
 
     fn of<'v>(events: &'v [Value], action: &str, pid: u32) -> Option<&'v Value> {

@@ -27,6 +27,8 @@ mod value;
 mod connector;
 #[cfg(target_os = "linux")]
 mod look;
+#[cfg(all(test, target_os = "linux"))]
+mod testing;
 #[cfg(target_os = "linux")]
 mod watcher;
 

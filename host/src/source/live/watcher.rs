@@ -382,24 +382,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-
-    /// How long a test waits for what has to come.
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    fn events(sensor: &mut ProcSensor, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let until = Instant::now() + PATIENCE;
-        let mut found = Vec::new();
-        while !enough(&found) {
-            assert!(Instant::now() < until, "nothing came: {found:#?}");
-            let received = sensor.receive(Duration::from_millis(50), &mut |received| {
-                if let Received::Event(event) = received {
-                    found.push(serde_json::from_slice(event.payload.bytes()).unwrap());
-                }
-            });
-            received.unwrap();
-        }
-        found
-    }
+    use crate::source::live::testing::{PATIENCE, events};
 
     fn of(events: &[Value], action: &str, pid: u32) -> Vec<Value> {
         let is = |event: &&Value| event["event"]["action"] == action && event["process"]["pid"] == pid;
