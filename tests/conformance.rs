@@ -193,7 +193,14 @@ fn load(case: &Case) -> Result<Loaded, String> {
     };
     let memory_len = u32::try_from(case.mem.len()).map_err(|why| why.to_string())?;
     let kind = ProgramKind::Raw { memory_len };
-    let program = Program { name: "case".into(), kind, code, lines: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT };
+    let program = Program {
+        name: "case".into(),
+        kind,
+        code,
+        lines: Vec::new(),
+        maps: Vec::new(),
+        fuel_limit: FUEL_LIMIT_DEFAULT,
+    };
     Loaded::new(program, &RAW_HELPERS).map_err(|error| error.to_string())
 }
 

@@ -108,7 +108,14 @@ fn random_code(random: &mut Random) -> Vec<Instruction> {
 
 fn load(code: Vec<Instruction>) -> Option<Loaded> {
     let kind = ProgramKind::Raw { memory_len: 0 };
-    let program = Program { name: "random".into(), kind, code, lines: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT };
+    let program = Program {
+        name: "random".into(),
+        kind,
+        code,
+        lines: Vec::new(),
+        maps: Vec::new(),
+        fuel_limit: FUEL_LIMIT_DEFAULT,
+    };
     Loaded::new(program, &RAW_HELPERS).ok()
 }
 

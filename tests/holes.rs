@@ -35,7 +35,11 @@ fn load(buffer: Option<u32>, code: &str) -> Option<Loaded> {
         None => (ProgramKind::Rule(Manifest { record_len: slots_len(0), ..Manifest::default() }), &RULE_HELPERS),
     };
     let code = assemble(code).expect("cases assemble").code;
-    Loaded::new(Program { name: "hole".to_owned(), kind, code, lines: Vec::new(), fuel_limit: FUEL }, helpers).ok()
+    Loaded::new(
+        Program { name: "hole".to_owned(), kind, code, lines: Vec::new(), maps: Vec::new(), fuel_limit: FUEL },
+        helpers,
+    )
+    .ok()
 }
 
 /// A memory in which every region holds something that a stray access could hit.

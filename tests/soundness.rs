@@ -39,7 +39,7 @@ fn prove(program: &Program) -> Option<Proof> {
 
 fn contains(value: RegType, concrete: u64) -> bool {
     match value {
-        RegType::Unusable(_) => true,
+        RegType::Unusable(_) | RegType::Map(_) | RegType::Nullable(_) => true,
         RegType::Scalar(scalar) => scalar.contains(concrete, Bits::B64),
         RegType::Pointer(pointer) => {
             pointer.offset.contains(concrete.wrapping_sub(u64::from(pointer.region.base())), Bits::B64)

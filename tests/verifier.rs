@@ -110,7 +110,7 @@ fn judge(case: &Case) -> (String, String) {
     let (kind, helpers) = kind(&case.header);
     let lines = (0..).zip(&assembly.lines).map(|(pc, line)| Line { pc, line: *line }).collect();
     let name = "case".to_owned();
-    let program = Program { name, kind, code: assembly.code, lines, fuel_limit: FUEL_LIMIT_DEFAULT };
+    let program = Program { name, kind, code: assembly.code, lines, maps: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT };
     let mut states = String::new();
     let result = match Loaded::new(program.clone(), helpers) {
         Ok(loaded) => verify_observed(loaded, Limits::default(), &mut |pc, state| {

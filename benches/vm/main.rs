@@ -75,7 +75,14 @@ fn native_loop(rounds: u64) -> u64 {
 fn load(text: &str, memory_len: u32) -> Loaded {
     let code = assemble(text).expect("the program assembles").code;
     let kind = ProgramKind::Raw { memory_len };
-    let program = Program { name: "bench".to_owned(), kind, code, lines: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT };
+    let program = Program {
+        name: "bench".to_owned(),
+        kind,
+        code,
+        lines: Vec::new(),
+        maps: Vec::new(),
+        fuel_limit: FUEL_LIMIT_DEFAULT,
+    };
     Loaded::new(program, &RAW_HELPERS).expect("the program loads")
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn object(catalogue: &Catalogue, name: &str, assembly: &str) -> Objec
         classes: vec!["ipc.create".to_owned()],
         os: OsSet::ANY,
         lines: (0..).zip(&assembly.lines).map(|(pc, line)| Line { pc, line: *line }).collect(),
+        maps: Vec::new(),
         code: assembly.code,
         fields: vec![],
         predicates: vec![],

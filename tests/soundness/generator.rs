@@ -156,7 +156,14 @@ pub(crate) fn program_of(rng: &mut Rng, flavour: Flavour) -> Program {
     generator.epilogue();
     let text = generator.text;
     let code = assemble(&text).unwrap_or_else(|errors| panic!("{errors:?}\n{text}")).code;
-    Program { name: "random".to_owned(), kind: kind(flavour), code, lines: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT }
+    Program {
+        name: "random".to_owned(),
+        kind: kind(flavour),
+        code,
+        lines: Vec::new(),
+        maps: Vec::new(),
+        fuel_limit: FUEL_LIMIT_DEFAULT,
+    }
 }
 
 const ALU: [&str; 12] = ["add", "sub", "mul", "div", "sdiv", "or", "and", "lsh", "rsh", "mod", "xor", "arsh"];
@@ -511,6 +518,7 @@ pub(crate) fn random_code(rng: &mut Rng) -> Program {
         kind: kind(Flavour::Raw),
         code,
         lines: Vec::new(),
+        maps: Vec::new(),
         fuel_limit: FUEL_LIMIT_DEFAULT,
     }
 }

@@ -200,6 +200,7 @@ fn code(name: &str, raw: &[u8], memory_len: u32, prove: bool) -> Result<Runnable
         kind: ProgramKind::Raw { memory_len },
         code,
         lines: Vec::new(),
+        maps: Vec::new(),
         fuel_limit: FUEL_LIMIT_DEFAULT,
     };
     let loaded = Loaded::new(program, &RAW_HELPERS).map_err(|error| error.to_string())?;

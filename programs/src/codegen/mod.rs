@@ -103,6 +103,7 @@ pub fn generate(decision: &Decision, identity: Identity) -> Result<Object, Codeg
         predicates,
         relocations: assembled.relocations,
         lines: assembled.lines,
+        maps: Vec::new(),
         predicate_texts,
     })
 }

@@ -55,6 +55,7 @@
 //!         Relocation { pc: 1, kind: RelocationKind::PredicateTrue(0) },
 //!     ],
 //!     lines: vec![],
+//!     maps: vec![],
 //!     predicate_texts: vec!["name contains~ \"evil\"".to_owned()],
 //! };
 //!

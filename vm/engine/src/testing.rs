@@ -71,6 +71,7 @@ pub(crate) fn object(name: &str, assembly: &str) -> Object {
         predicates: vec![],
         relocations: vec![],
         lines: vec![Line { pc: 0, line: 1 }],
+        maps: Vec::new(),
         predicate_texts: vec![],
     }
 }

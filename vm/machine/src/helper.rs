@@ -17,6 +17,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::map::MapKind;
 use crate::memory::{GuestAddr, Memory, Region};
 use crate::predicate::{Cmp, StrOp};
 use crate::record::{LIST_LEN_MAX, LONG_STRING_LEN_MAX, ListView, RECORD_LEN_MAX, RecordView, Slot, state};
@@ -56,19 +57,69 @@ pub enum ArgType {
     ConstMask(u64),
     /// A constant of at most this.
     ConstMax(u64),
+    /// A map of the program, of one of these kinds.
+    Map(MapKinds),
+    /// The address of as many readable bytes as a key of the map in `r1` has.
+    Key,
+    /// The address of as many readable bytes as a value of the map in `r1` has.
+    Value,
 }
 
-/// What `r0` holds after the call; always a scalar.
+/// Kinds of maps that a helper works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReturnRange {
-    /// Smallest value, signed.
-    pub min: i64,
-    /// Largest value, signed.
-    pub max: i64,
+pub enum MapKinds {
+    /// Those whose values lie in guest memory.
+    Values,
+    /// Those, but read-only data: whose entries a program may change.
+    Entries,
+    /// [`MapKind::Window`].
+    Window,
+    /// [`MapKind::Distinct`].
+    Distinct,
+    /// [`MapKind::Seen`].
+    Seen,
 }
 
-const ANY_SCALAR: ReturnRange = ReturnRange { min: i64::MIN, max: i64::MAX };
-const THREE_VALUED: ReturnRange = ReturnRange { min: 0, max: 2 };
+impl MapKinds {
+    /// Whether a kind is one of these.
+    pub const fn contains(self, kind: MapKind) -> bool {
+        match self {
+            Self::Values => kind.has_values(),
+            Self::Entries => kind.has_values() && !matches!(kind, MapKind::Data),
+            Self::Window => matches!(kind, MapKind::Window { .. }),
+            Self::Distinct => matches!(kind, MapKind::Distinct { .. }),
+            Self::Seen => matches!(kind, MapKind::Seen { .. }),
+        }
+    }
+}
+
+/// What `r0` holds after the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// A number between two bounds.
+    Number {
+        /// Smallest value, signed.
+        min: i64,
+        /// Largest value, signed.
+        max: i64,
+    },
+    /// The address of a value of the map in `r1`, or 0.
+    NullableValue,
+}
+
+const ANY_SCALAR: Returns = Returns::Number { min: i64::MIN, max: i64::MAX };
+const THREE_VALUED: Returns = Returns::Number { min: 0, max: 2 };
+
+/// Which addresses a call leaves without meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalidates {
+    /// None.
+    Nothing,
+    /// Those of values of the map in `r1`.
+    Values,
+    /// Those of values of the map in `r1`, if maps of its kind evict.
+    ValuesIfEvicting,
+}
 
 /// What a helper works on.
 #[derive(Debug)]
@@ -113,7 +164,9 @@ pub struct Helper {
     /// What it takes, from `r1` on.
     pub args: &'static [ArgType],
     /// What it returns.
-    pub returns: ReturnRange,
+    pub returns: Returns,
+    /// Which addresses it leaves without meaning.
+    pub invalidates: Invalidates,
     /// What it costs.
     pub work: Work,
     run: fn(&mut HelperContext<'_>, &Arguments) -> Result<u64, Trap>,
@@ -186,6 +239,7 @@ pub static RAW_HELPERS: HelperTable = HelperTable {
         doc: "Returns its first argument.",
         args: &[ArgType::Scalar],
         returns: ANY_SCALAR,
+        invalidates: Invalidates::Nothing,
         work: Work::None,
         run: |_, args| Ok(args[0]),
     }],
@@ -201,6 +255,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Compares the string, path, bytes or ip of two slots: 0 false, 1 true, 2 unknown.",
             args: &[ArgType::Record, ArgType::Slot, ArgType::Slot, ArgType::ConstMask(STR_TEST_FLAGS | 3)],
             returns: THREE_VALUED,
+            invalidates: Invalidates::Nothing,
             work: Work::Bytes { of: str_test_work, most: str_test_work_max },
             run: str_test,
         },
@@ -210,6 +265,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Signed sum, saturating.",
             args: &[ArgType::Scalar, ArgType::Scalar],
             returns: ANY_SCALAR,
+            invalidates: Invalidates::Nothing,
             work: Work::None,
             run: |_, args| Ok(signed(args, i64::saturating_add)),
         },
@@ -219,6 +275,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Signed difference, saturating.",
             args: &[ArgType::Scalar, ArgType::Scalar],
             returns: ANY_SCALAR,
+            invalidates: Invalidates::Nothing,
             work: Work::None,
             run: |_, args| Ok(signed(args, i64::saturating_sub)),
         },
@@ -228,6 +285,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Signed product, saturating.",
             args: &[ArgType::Scalar, ArgType::Scalar],
             returns: ANY_SCALAR,
+            invalidates: Invalidates::Nothing,
             work: Work::None,
             run: |_, args| Ok(signed(args, i64::saturating_mul)),
         },
@@ -237,6 +295,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Product of two counts of millionths, towards zero, saturating.",
             args: &[ArgType::Scalar, ArgType::Scalar],
             returns: ANY_SCALAR,
+            invalidates: Invalidates::Nothing,
             work: Work::None,
             run: |_, args| Ok(signed(args, decimal_mul)),
         },
@@ -246,6 +305,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Quotient of two counts of millionths, towards zero, saturating; 0 for a divisor of 0.",
             args: &[ArgType::Scalar, ArgType::Scalar],
             returns: ANY_SCALAR,
+            invalidates: Invalidates::Nothing,
             work: Work::None,
             run: |_, args| Ok(signed(args, decimal_div)),
         },
@@ -254,7 +314,8 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             name: "str_len",
             doc: "Length of a string slot in characters (of what is kept of it); 0 without a value.",
             args: &[ArgType::Record, ArgType::Slot],
-            returns: ReturnRange { min: 0, max: LONG_STRING_LEN_MAX as i64 },
+            returns: Returns::Number { min: 0, max: LONG_STRING_LEN_MAX as i64 },
+            invalidates: Invalidates::Nothing,
             work: Work::Bytes { of: str_len_work, most: |_| LONG_STRING_LEN_MAX },
             run: str_len,
         },
@@ -264,6 +325,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable {
             doc: "Compares any element of a list of numbers with a number: 0 false, 1 true, 2 unknown.",
             args: &[ArgType::Record, ArgType::Slot, ArgType::ConstMax(Cmp::Ge as u64), ArgType::Scalar],
             returns: THREE_VALUED,
+            invalidates: Invalidates::Nothing,
             work: Work::Bytes { of: int_list_work, most: |_| LIST_LEN_MAX * ELEMENT_WORK },
             run: int_list_test,
         },
@@ -566,7 +628,8 @@ mod tests {
         let fuel = helper.fuel(memory, &args).unwrap();
         assert!(fuel <= helper.fuel_max(&args.map(Some)) && fuel <= helper.fuel_max(&[None; 5]));
         let answer = helper.call(memory, &args).unwrap();
-        assert!((helper.returns.min..=helper.returns.max).contains(&answer.cast_signed()));
+        let Returns::Number { min, max } = helper.returns else { panic!("{name} returns no number") };
+        assert!((min..=max).contains(&answer.cast_signed()));
         (answer, fuel)
     }
 

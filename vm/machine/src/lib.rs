@@ -5,6 +5,7 @@
 pub mod helper;
 pub mod interp;
 pub mod isa;
+pub mod map;
 pub mod memory;
 pub mod predicate;
 pub mod program;

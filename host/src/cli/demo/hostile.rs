@@ -92,6 +92,7 @@ impl Hostile<'_> {
             classes: vec!["process.exec".to_owned()],
             os: OsSet::ANY,
             lines: (0..).zip(&assembly.lines).map(|(pc, line)| Line { pc, line: *line }).collect(),
+            maps: Vec::new(),
             code: assembly.code,
             fields: vec![],
             predicates: vec![],

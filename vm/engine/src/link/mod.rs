@@ -280,6 +280,7 @@ impl Domain {
                 kind: ProgramKind::Rule(manifest),
                 code,
                 lines: object.lines.clone(),
+                maps: Vec::new(),
                 fuel_limit: options.fuel_limit,
             },
             rule: RuleLink {

@@ -18,9 +18,9 @@
 //! An access in `x` is the first guest address that was proved (low half) and how far beyond it an access may begin.
 
 use crate::helper::Helper;
-use crate::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Order, Rmw, Size, Width};
+use crate::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Order, Pseudo, Rmw, Size, Width};
 use crate::memory::{Access, Region};
-use crate::program::Loaded;
+use crate::program::{Loaded, map_operands};
 
 /// A predecoded operation.
 #[derive(Clone, Copy, Debug)]
@@ -282,6 +282,15 @@ fn access_bits(access: Option<Access>) -> u64 {
     }
 }
 
+/// What a wide load of a map (its number in the memory) or of an address in its first value yields.
+fn map_constant(loaded: &Loaded, pseudo: Pseudo, imm: i64) -> u64 {
+    let (index, offset) = map_operands(imm);
+    loaded.program().maps.get(index as usize).map_or(0, |map| match pseudo {
+        Pseudo::MapValueByIndex => map.address(offset),
+        _ => u64::from(map.id.0),
+    })
+}
+
 impl Builder {
     fn push(&mut self, pc: u32, code: MicroCode, parts: Parts) {
         let Parts { dst, a, b, extra, x } = parts;
@@ -365,8 +374,12 @@ impl Builder {
                 self.ended = true;
             }
             Kind::CallLocal => self.jump(pc, instruction, MicroCode::CallLocal, Parts::default()),
+            Kind::LoadPseudo(pseudo) => {
+                let x = map_constant(loaded, pseudo, imm);
+                self.push(pc, MicroCode::Mov64Imm, Parts { dst, x, ..Parts::default() });
+            }
             // The others never decode; ending the program is the safe thing to do with them.
-            Kind::Exit | Kind::LoadPseudo(_) | Kind::LegacyPacket | Kind::CallBtf | Kind::CallRegister => {
+            Kind::Exit | Kind::LegacyPacket | Kind::CallBtf | Kind::CallRegister => {
                 self.push(pc, MicroCode::Exit, Parts::default());
                 self.ended = true;
             }

@@ -9,7 +9,7 @@ use crate::record::{Cell, RecordHeader, RecordWriter, Slot, Value, slots_len};
 
 fn program(text: &str, kind: ProgramKind) -> Program {
     let code = assemble(text).unwrap_or_else(|errors| panic!("{errors:?}")).code;
-    Program { name: "test".to_owned(), kind, code, lines: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT }
+    Program { name: "test".to_owned(), kind, code, lines: Vec::new(), maps: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT }
 }
 
 fn raw(text: &str) -> Loaded {

@@ -150,7 +150,9 @@ impl Decoded {
     pub fn from_slots(slot: Instruction, next: Option<Instruction>) -> Result<Self, DecodeError> {
         let row = find_row(slot)?;
         let mnemonic = row.mnemonic;
-        if let Kind::LoadPseudo(pseudo) = row.kind {
+        if let Kind::LoadPseudo(pseudo) = row.kind
+            && row.refusal().is_some()
+        {
             return Err(DecodeError::Unresolved { src: slot.src, what: pseudo.describe() });
         }
         if let Some(reason) = row.refusal() {

@@ -196,7 +196,9 @@ pub enum Kind {
     ByteOrder(Order, u8),
     /// `dst = 64-bit constant`; takes two slots.
     LoadImm,
-    /// A wide load that only an object's relocation could resolve. Never decoded.
+    /// `dst` = a map of the program, or the address in its first value, by index in
+    /// [`Program::maps`](crate::program::Program::maps): what linking makes of a relocation. The other forms are never
+    /// decoded.
     LoadPseudo(Pseudo),
     /// Access to a socket buffer from before RFC 9669. Never decoded.
     LegacyPacket,
@@ -301,6 +303,8 @@ impl Row {
     /// Why a program that contains this instruction is refused whatever its fields hold; None if it is not.
     pub const fn refusal(&self) -> Option<&'static str> {
         match self.kind {
+            // What linking makes of a relocation; whether there is such a map is for loading to say.
+            Kind::LoadPseudo(Pseudo::MapByIndex | Pseudo::MapValueByIndex) => None,
             Kind::LoadPseudo(_) => Some("it needs a relocation that was not resolved"),
             Kind::LegacyPacket => Some("legacy packet access has no packet here"),
             Kind::CallBtf => Some("kernel functions cannot be called"),

@@ -6,7 +6,8 @@
 //! interpreter is safe on any `Loaded`.
 
 use crate::helper::HelperTable;
-use crate::isa::{DecodeError, Decoded, Instruction, Kind, disassemble_at};
+use crate::isa::{DecodeError, Decoded, Instruction, Kind, Pseudo, disassemble_at};
+use crate::map::MapKind;
 use crate::memory::Region;
 use crate::record::{HEADER_LEN, RECORD_LEN_MAX};
 use crate::trap::{Stop, TrapReport};
@@ -85,6 +86,22 @@ pub enum LoadReason {
         number: i64,
         /// The table of helpers in force.
         table: &'static str,
+    },
+    /// A wide load names a map that the program does not have.
+    #[error("wide load of map {index}: the program has {maps} maps")]
+    NoSuchMap {
+        /// The index.
+        index: u32,
+        /// How many there are.
+        maps: usize,
+    },
+    /// A wide load of an address in a map that has none at a fixed place, or outside it.
+    #[error("wide load of the address at {offset} in a value of map {index}, which has no such place")]
+    NoSuchValue {
+        /// The index of the map.
+        index: u32,
+        /// The offset.
+        offset: u32,
     },
     /// A declared length that the machine does not have.
     #[error("the program declares {what} of {len} bytes, must be {min} to {max}")]
@@ -221,6 +238,9 @@ fn leaders(program: &Program, decoded: &[Option<Decoded>], helpers: &HelperTable
                 Some((slot, Some(_))) => mark(slot),
             }
         }
+        if let Kind::LoadPseudo(pseudo) = kind {
+            check_map(program, pseudo, instruction.imm).map_err(|reason| at(program, pc, reason))?;
+        }
         if kind == Kind::CallHelper && u32::try_from(instruction.imm).ok().and_then(|n| helpers.get(n)).is_none() {
             let reason = LoadReason::UnknownHelper { number: instruction.imm, table: helpers.name };
             return Err(at(program, pc, reason));
@@ -237,6 +257,26 @@ fn leaders(program: &Program, decoded: &[Option<Decoded>], helpers: &HelperTable
         return Err(at(program, last, LoadReason::FallsOffEnd));
     }
     Ok(leaders)
+}
+
+/// Whether the program has the map that a wide load names.
+fn check_map(program: &Program, pseudo: Pseudo, imm: i64) -> Result<(), LoadReason> {
+    let (index, offset) = map_operands(imm);
+    let map = program.maps.get(index as usize).ok_or(LoadReason::NoSuchMap { index, maps: program.maps.len() })?;
+    let fits = match pseudo {
+        Pseudo::MapByIndex => offset == 0,
+        // The kernel's meaning: the first value of an array.
+        Pseudo::MapValueByIndex => {
+            matches!(map.decl.kind, MapKind::Array | MapKind::Data) && offset < map.decl.value_len
+        }
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(LoadReason::NoSuchValue { index, offset }) }
+}
+
+/// The index and the offset that a wide load of a map (or of an address in its value) holds.
+pub(crate) fn map_operands(imm: i64) -> (u32, u32) {
+    (imm as u32, (imm.cast_unsigned() >> 32) as u32)
 }
 
 fn blocks(decoded: &[Option<Decoded>], leaders: &[bool]) -> Vec<Block> {
@@ -266,6 +306,7 @@ mod tests {
             kind: ProgramKind::Raw { memory_len: 0 },
             code: assemble(text).unwrap().code,
             lines: vec![Line { pc: 1, line: 7 }],
+            maps: Vec::new(),
             fuel_limit: FUEL_LIMIT_DEFAULT,
         }
     }

@@ -3,10 +3,12 @@
 mod load;
 mod object;
 
+pub(crate) use load::map_operands;
 pub use load::{Block, LoadError, LoadReason, Loaded};
 pub use object::{Line, Object, Relocation, RelocationKind};
 
 use crate::isa::Instruction;
+use crate::map::PlacedMap;
 
 /// What a program is and how it is entered.
 ///
@@ -50,6 +52,8 @@ pub struct Program {
     pub code: Vec<Instruction>,
     /// Source lines.
     pub lines: Vec<Line>,
+    /// The maps that its code names by index.
+    pub maps: Vec<PlacedMap>,
     /// Fuel for one run.
     pub fuel_limit: u64,
 }

@@ -5,6 +5,7 @@
 //! [`super::Program`] for the verifier. *Compile once, run on any agent that supplies the fields.*
 
 use crate::isa::Instruction;
+use crate::map::MapDecl;
 use crate::predicate::{FieldRef, Predicate};
 use crate::record::OsSet;
 
@@ -27,6 +28,8 @@ pub struct Object {
     pub fields: Vec<FieldRef>,
     /// Predicates it tests; relocations index this.
     pub predicates: Vec<Predicate>,
+    /// Maps that its code names by index.
+    pub maps: Vec<MapDecl>,
     /// What linking patches.
     pub relocations: Vec<Relocation>,
     /// Source line of each instruction range, ascending by pc.

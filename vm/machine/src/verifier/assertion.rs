@@ -136,7 +136,7 @@ pub(super) fn assertions(instruction: &Decoded, parameters: u8, list: &mut Vec<A
             list.push(Assertion::Operands { op, width, dst, src });
         }
         Kind::ByteOrder(..) => list.push(Assertion::Number(dst)),
-        Kind::LoadImm | Kind::Jump => {}
+        Kind::LoadImm | Kind::LoadPseudo(_) | Kind::Jump => {}
         Kind::Load(..) | Kind::Store(..) | Kind::Atomic(..) => {
             if let Some((place, mode)) = place(instruction) {
                 list.push(Assertion::Initialised(place.base));
@@ -166,7 +166,7 @@ pub(super) fn assertions(instruction: &Decoded, parameters: u8, list: &mut Vec<A
         }
         Kind::Exit => list.push(Assertion::Result),
         // Never decoded, or refused with the control flow.
-        Kind::LoadPseudo(_) | Kind::LegacyPacket | Kind::CallLocal | Kind::CallBtf | Kind::CallRegister => {}
+        Kind::LegacyPacket | Kind::CallLocal | Kind::CallBtf | Kind::CallRegister => {}
     }
     for (role, register) in [(op.row().dst, dst), (op.row().src, src)] {
         if matches!(role, Role::Write | Role::Update) && register == FRAME_POINTER {
@@ -196,6 +196,8 @@ pub(super) enum Operands {
     NumberPointer,
     /// Two addresses.
     Pointers,
+    /// A map, or an address that may be null, beside anything.
+    Opaque,
 }
 
 /// What an allowed operation yields.
@@ -218,6 +220,7 @@ pub(super) const fn allowed(op: AluOp, width: Width, operands: Operands) -> Opti
         (Operands::Numbers, _, _) => Some(Yields::Number),
         (Operands::PointerNumber, AluOp::Add | AluOp::Sub, Width::W64) => Some(Yields::MovedFirst),
         (Operands::NumberPointer, AluOp::Add | AluOp::Mov, Width::W64) => Some(Yields::MovedSecond),
+        (Operands::Opaque, AluOp::Mov, Width::W64) => Some(Yields::MovedSecond),
         _ => None,
     }
 }
@@ -233,7 +236,13 @@ mod tests {
         let mut found = Vec::new();
         for row in TABLE {
             let Kind::Alu(op, width, Operand::Reg) = row.kind else { continue };
-            for operands in [Operands::Numbers, Operands::PointerNumber, Operands::NumberPointer, Operands::Pointers] {
+            for operands in [
+                Operands::Numbers,
+                Operands::PointerNumber,
+                Operands::NumberPointer,
+                Operands::Pointers,
+                Operands::Opaque,
+            ] {
                 match allowed(op, width, operands) {
                     Some(Yields::Number) => assert_eq!(operands, Operands::Numbers, "{}", row.mnemonic),
                     Some(_) => found.push(format!("{} {operands:?}", row.mnemonic)),
@@ -241,7 +250,10 @@ mod tests {
                 }
             }
         }
-        assert_eq!(found, ["add PointerNumber", "add NumberPointer", "sub PointerNumber", "mov NumberPointer"]);
+        assert_eq!(
+            found,
+            ["add PointerNumber", "add NumberPointer", "sub PointerNumber", "mov NumberPointer", "mov Opaque"]
+        );
     }
 
     /// Every register that the table says is read is covered by some assertion, and every memory access by one.

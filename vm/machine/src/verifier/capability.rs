@@ -108,7 +108,7 @@ fn readable(stack: &Stack, access: &Access, mode: Mode) -> Result<(), Reason> {
     let whole = mode == Mode::Read && stack.saved(bytes).is_some();
     if !whole && stack.holds_pointer(bytes) {
         let offset = Scalar::range(access.lo.into(), access.hi.into(), Bits::B64);
-        return Err(Reason::PartOfPointer { pointer: Pointer { region: Region::Stack, offset } });
+        return Err(Reason::PartOfPointer { pointer: Pointer { region: Region::Stack, object: 0, offset } });
     }
     Ok(())
 }
@@ -253,7 +253,8 @@ mod tests {
     fn a_buffer_access_is_in_bounds_at_both_ends_of_its_range() {
         let raw = ProgramKind::Raw { memory_len: 64 };
         let at = |min, max, offset, mode| {
-            let pointer = Pointer { region: Region::Buffer, offset: Scalar::signed_range(min, max, Bits::B64) };
+            let pointer =
+                Pointer { region: Region::Buffer, object: 0, offset: Scalar::signed_range(min, max, Bits::B64) };
             access(&raw, &Stack::default(), pointer, offset, Size::Double, mode).map_err(|reason| reason.code())
         };
         for mode in [Mode::Read, Mode::Write, Mode::Update] {

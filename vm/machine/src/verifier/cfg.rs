@@ -169,6 +169,7 @@ mod tests {
             kind: ProgramKind::Raw { memory_len: 0 },
             code: assemble(text).unwrap().code,
             lines: Vec::new(),
+            maps: Vec::new(),
             fuel_limit: 100,
         };
         Loaded::new(program, &RAW_HELPERS).unwrap()

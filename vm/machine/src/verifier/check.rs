@@ -68,7 +68,7 @@ impl Context<'_> {
             return Ok(());
         }
         let offset = Scalar::range(access.lo.into(), access.hi.into(), Bits::B64);
-        let target = Pointer { region: access.region, offset };
+        let target = Pointer { region: access.region, object: 0, offset };
         Err(Reason::PointerStored { stored: Box::new((pointer, target)), size: place.size })
     }
 
@@ -105,6 +105,8 @@ impl Context<'_> {
             },
             ArgType::ConstMask(mask) => constant()? & !mask == 0,
             ArgType::ConstMax(max) => constant()? <= max,
+            // Refused until the proof follows them.
+            ArgType::Map(_) | ArgType::Key | ArgType::Value => false,
         };
         if suits { Ok(()) } else { Err(Reason::Argument { register, value: state.get(register), want: *ty }) }
     }
@@ -135,7 +137,9 @@ fn usable(state: &AbstractState, register: u8) -> Result<RegType, Reason> {
 
 fn number(state: &AbstractState, register: u8) -> Result<Scalar, Reason> {
     match usable(state, register)? {
-        RegType::Pointer(pointer) => Err(Reason::NotANumber { register, pointer }),
+        value @ (RegType::Pointer(_) | RegType::Map(_) | RegType::Nullable(_)) => {
+            Err(Reason::NotANumber { register, value })
+        }
         RegType::Scalar(scalar) => Ok(scalar),
         RegType::Unusable(why) => Err(Reason::Unusable { register, why }),
     }

@@ -14,7 +14,7 @@ use super::report::{Cause, Decision, Rejection, Report};
 use super::scalar::Scalar;
 use super::state::{AbstractState, RegType};
 use super::{Limits, Observer, transfer};
-use crate::helper::{ArgType, Helper};
+use crate::helper::{ArgType, Helper, Returns};
 use crate::isa::{Decoded, Kind, Role, disassemble_at};
 use crate::memory::{Access, FRAME_LEN, Region};
 use crate::program::{Loaded, ProgramKind};
@@ -207,7 +207,9 @@ impl<'p, 'o> Explorer<'p, 'o> {
         let mut result = Scalar::unknown(Bits::B64);
         if let Some(helper) = helper {
             self.note_call(id, helper, state);
-            result = Scalar::signed_range(helper.returns.min, helper.returns.max, Bits::B64);
+            if let Returns::Number { min, max } = helper.returns {
+                result = Scalar::signed_range(min, max, Bits::B64);
+            }
         }
         transfer::step(state, instruction, access.as_ref(), result);
         if !state.is_consistent_after(instruction) {
@@ -479,6 +481,7 @@ mod tests {
             name: "test".to_owned(),
             kind: ProgramKind::Raw { memory_len: 16 },
             lines: (0..).zip(&assembly.lines).map(|(pc, line)| Line { pc, line: *line }).collect(),
+            maps: Vec::new(),
             code: assembly.code,
             fuel_limit: 100,
         };

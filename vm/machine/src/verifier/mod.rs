@@ -50,6 +50,7 @@
 //!     kind: ProgramKind::Raw { memory_len: 16 },
 //!     code: assemble(text).unwrap().code,
 //!     lines: Vec::new(),
+//!     maps: Vec::new(),
 //!     fuel_limit: 100,
 //! };
 //! let good = Loaded::new(program("ldxdw r0, [r1+8]\nexit"), &RAW_HELPERS).unwrap();

@@ -34,7 +34,7 @@ pub enum Reason {
         /// The register.
         register: u8,
         /// What it holds.
-        pointer: Pointer,
+        value: RegType,
     },
     /// The frame pointer is written.
     FramePointer,
@@ -196,7 +196,10 @@ impl fmt::Display for Reason {
             Self::LocalCall => f.write_str("calls of functions of the program are not accepted yet"),
             Self::Unreachable => f.write_str("no path from the entry leads here"),
             Self::Unusable { register, why } => write!(f, "r{register} is {why}"),
-            Self::NotANumber { register, pointer } => write!(f, "r{register} is an address: {pointer}"),
+            Self::NotANumber { register, value: RegType::Pointer(pointer) } => {
+                write!(f, "r{register} is an address: {pointer}")
+            }
+            Self::NotANumber { register, value } => write!(f, "r{register} is no number: {value}"),
             Self::FramePointer => f.write_str("r10 is the frame pointer, which no instruction may write"),
             Self::PointerArithmetic { width, operands } => {
                 let (dst, src) = operands.as_ref();
@@ -257,6 +260,13 @@ impl fmt::Display for Reason {
                     ArgType::Slot => f.write_str("the number of a field slot that the program declares"),
                     ArgType::ConstMask(mask) => write!(f, "a constant with no bits outside {mask:#x}"),
                     ArgType::ConstMax(max) => write!(f, "a constant of at most {max}"),
+                    ArgType::Map(kinds) => write!(f, "a map of the program ({kinds:?})"),
+                    ArgType::Key => {
+                        f.write_str("the address of a key: initialised bytes, as many as keys of the map have")
+                    }
+                    ArgType::Value => {
+                        f.write_str("the address of a value: initialised bytes, as many as values of the map have")
+                    }
                 }
             }
             Self::NotAVerdict { value } => write!(f, "r0 is {value}, and a verdict is 0, 1 or 2"),

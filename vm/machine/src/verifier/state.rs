@@ -28,6 +28,10 @@ pub enum RegType {
     Scalar(Scalar),
     /// An address.
     Pointer(Pointer),
+    /// A map of the program, by index; good for helpers only.
+    Map(u16),
+    /// What a look-up in a map (by index) found: the address of a value, or 0.
+    Nullable(u16),
 }
 
 /// Why a register is unusable.
@@ -48,7 +52,10 @@ pub enum Why {
 pub struct Pointer {
     /// The region.
     pub region: Region,
-    /// Bytes past the start of the region (of the frame's lowest byte, for the stack).
+    /// Which object of the region: the frame for the stack (0 is the entry's), the index of the map in the program's
+    /// list for map values and constants, else 0.
+    pub object: u16,
+    /// Bytes past the start of the object: of the region, of the frame's lowest byte, of one value of the map.
     pub offset: Scalar,
 }
 
@@ -65,7 +72,7 @@ impl RegType {
 
     /// The start of a region, and some bytes.
     pub const fn pointer(region: Region, offset: u64) -> Self {
-        Self::Pointer(Pointer { region, offset: Scalar::exact(offset, Bits::B64) })
+        Self::Pointer(Pointer { region, object: 0, offset: Scalar::exact(offset, Bits::B64) })
     }
 
     /// The number, if it is one.
@@ -78,28 +85,35 @@ impl RegType {
         if let Self::Pointer(pointer) = self { Some(*pointer) } else { None }
     }
 
+    /// Whether it is an address or a map: never to be read as a number.
+    pub const fn is_address(&self) -> bool {
+        matches!(self, Self::Pointer(_) | Self::Map(_) | Self::Nullable(_))
+    }
+
     /// What holds of either.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
             (Self::Scalar(a), Self::Scalar(b)) => Self::Scalar(a.join(b, Bits::B64)),
-            (Self::Pointer(a), Self::Pointer(b)) if a.region == b.region => {
-                Self::Pointer(Pointer { region: a.region, offset: a.offset.join(b.offset, Bits::B64) })
+            (Self::Pointer(a), Self::Pointer(b)) if (a.region, a.object) == (b.region, b.object) => {
+                Self::Pointer(Pointer { offset: a.offset.join(b.offset, Bits::B64), ..a })
             }
             (Self::Unusable(Why::KindsDiffer), _) | (_, Self::Unusable(Why::KindsDiffer)) => {
                 Self::Unusable(Why::KindsDiffer)
             }
             (Self::Unusable(a), Self::Unusable(_)) => Self::Unusable(a),
             (Self::Unusable(_), _) | (_, Self::Unusable(_)) => Self::Unusable(Why::SomePaths),
-            (Self::Scalar(_) | Self::Pointer(_), _) => Self::Unusable(Why::KindsDiffer),
+            (Self::Scalar(_) | Self::Pointer(_) | Self::Map(_) | Self::Nullable(_), _) => {
+                Self::Unusable(Why::KindsDiffer)
+            }
         }
     }
 
     /// Whether the invariants of its numbers hold.
     pub fn is_consistent(&self) -> bool {
         match self {
-            Self::Unusable(_) => true,
+            Self::Unusable(_) | Self::Map(_) | Self::Nullable(_) => true,
             Self::Scalar(scalar) => scalar.is_consistent(Bits::B64),
             Self::Pointer(pointer) => pointer.offset.is_consistent(Bits::B64),
         }
@@ -155,6 +169,8 @@ impl fmt::Display for RegType {
             Self::Unusable(why) => why.fmt(f),
             Self::Scalar(scalar) => scalar.fmt(f),
             Self::Pointer(pointer) => write!(f, "pointer to {pointer}"),
+            Self::Map(index) => write!(f, "map {index}"),
+            Self::Nullable(index) => write!(f, "pointer to a value of map {index}, or null"),
         }
     }
 }
@@ -244,7 +260,7 @@ impl Stack {
 
     /// Whether some of these bytes belong to a saved pointer.
     pub fn holds_pointer(&self, bytes: Bytes) -> bool {
-        self.saved.iter().any(|saved| bytes.touches(saved.slot) && saved.value.as_pointer().is_some())
+        self.saved.iter().any(|saved| bytes.touches(saved.slot) && saved.value.is_address())
     }
 
     /// The register that was saved in exactly these bytes.
@@ -259,7 +275,7 @@ impl Stack {
         while let Some(saved) = self.saved.get(index) {
             if bytes.touches(saved.slot) {
                 let saved = self.saved.remove(index);
-                if saved.value.as_pointer().is_some() {
+                if saved.value.is_address() {
                     self.mark(Bytes::of_slot(saved.slot), false);
                 }
             } else {
@@ -293,10 +309,10 @@ impl Stack {
         let mut unreadable = Vec::new();
         self.saved.retain_mut(|ours| {
             while let Some(their) = theirs.next_if(|their| their.slot < ours.slot) {
-                unreadable.extend(their.value.as_pointer().map(|_| their.slot));
+                unreadable.extend(their.value.is_address().then_some(their.slot));
             }
             let their = theirs.next_if(|their| their.slot == ours.slot).map(|their| their.value);
-            let pointers = ours.value.as_pointer().is_some() || their.is_some_and(|their| their.as_pointer().is_some());
+            let pointers = ours.value.is_address() || their.is_some_and(|their| their.is_address());
             match their.map(|their| ours.value.join(their)) {
                 Some(joined) if !matches!(joined, RegType::Unusable(_)) => {
                     ours.value = joined;
@@ -308,7 +324,7 @@ impl Stack {
                 }
             }
         });
-        unreadable.extend(theirs.filter(|their| their.value.as_pointer().is_some()).map(|their| their.slot));
+        unreadable.extend(theirs.filter(|their| their.value.is_address()).map(|their| their.slot));
         for slot in unreadable {
             self.mark(Bytes::of_slot(slot), false);
         }

@@ -8,8 +8,9 @@ use super::bits::Bits;
 use super::capability::frame_bytes;
 use super::scalar::Scalar;
 use super::state::{AbstractState, Pointer, RegType, Why};
-use crate::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Rmw, Size, Width};
+use crate::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Pseudo, Rmw, Size, Width};
 use crate::memory::{Access, Region};
+use crate::program::map_operands;
 
 const B32: Bits = Bits::B32;
 const B64: Bits = Bits::B64;
@@ -26,7 +27,7 @@ pub(super) fn step(state: &mut AbstractState, instruction: &Decoded, access: Opt
         Kind::ByteOrder(order, bits) => {
             let value = match state.get(dst) {
                 RegType::Scalar(value) => RegType::Scalar(value.byte_order(order, Bits::new(u32::from(bits)), B64)),
-                RegType::Pointer(_) | RegType::Unusable(_) => UNDEFINED,
+                RegType::Pointer(_) | RegType::Map(_) | RegType::Nullable(_) | RegType::Unusable(_) => UNDEFINED,
             };
             state.set(dst, value);
         }
@@ -53,8 +54,18 @@ pub(super) fn step(state: &mut AbstractState, instruction: &Decoded, access: Opt
             }
         }
         Kind::Jump | Kind::Branch(..) | Kind::Exit => {}
+        Kind::LoadPseudo(pseudo) => state.set(dst, map_constant(pseudo, imm)),
         // Never decoded, or refused with the control flow.
-        Kind::LoadPseudo(_) | Kind::LegacyPacket | Kind::CallLocal | Kind::CallBtf | Kind::CallRegister => {}
+        Kind::LegacyPacket | Kind::CallLocal | Kind::CallBtf | Kind::CallRegister => {}
+    }
+}
+
+/// A map, or an address in its first value, as a wide load names it.
+fn map_constant(pseudo: Pseudo, imm: i64) -> RegType {
+    let (index, _) = map_operands(imm);
+    match (pseudo, u16::try_from(index)) {
+        (Pseudo::MapByIndex, Ok(index)) => RegType::Map(index),
+        _ => UNDEFINED,
     }
 }
 
@@ -77,6 +88,7 @@ pub(super) fn kinds(op: AluOp, a: RegType, b: RegType) -> Option<Operands> {
         (RegType::Pointer(_), RegType::Scalar(_)) => Operands::PointerNumber,
         (RegType::Scalar(_), RegType::Pointer(_)) => Operands::NumberPointer,
         (RegType::Pointer(_), RegType::Pointer(_)) => Operands::Pointers,
+        (RegType::Map(_) | RegType::Nullable(_), _) | (_, RegType::Map(_) | RegType::Nullable(_)) => Operands::Opaque,
     })
 }
 
@@ -96,6 +108,7 @@ pub(super) fn arithmetic(op: AluOp, width: Width, a: RegType, b: RegType) -> Reg
             })
         }
         (Some(Yields::MovedFirst), RegType::Pointer(a), RegType::Scalar(b)) => moved(a, op, b),
+        (Some(Yields::MovedSecond), _, RegType::Map(_) | RegType::Nullable(_)) if op == AluOp::Mov => b,
         (Some(Yields::MovedSecond), _, RegType::Pointer(b)) => match (op, a) {
             (AluOp::Mov, _) => RegType::Pointer(b),
             (_, RegType::Scalar(a)) => moved(b, op, a),

@@ -1,0 +1,185 @@
+//! Maps: what programs remember between events.
+//!
+//! ```text
+//! MapDecl   what a program declares: kind, lengths, capacity          (in objects, the same on every host)
+//! PlacedMap where a domain put it: id, region, base                   (in linked programs; for life)
+//! ```
+//!
+//! A map has a declared capacity, and all its memory from the start: programs can fill it, never grow it. Values of
+//! arrays, hashes and tries lie in guest memory ([`Region::MapValues`], read-only data in [`Region::Constants`]) at
+//! addresses that are stable while the entry lives; keys and bookkeeping are the host's, out of reach of programs.
+//! Keys are compared by value; hashing is keyed, and no result and no eviction depends on it.
+
+use crate::memory::{PAGE_LEN, Region};
+
+/// The longest key, in bytes.
+pub const KEY_LEN_MAX: u32 = 256;
+/// The longest value, in bytes.
+pub const VALUE_LEN_MAX: u32 = 32 << 10;
+/// The most entries of one map.
+pub const ENTRIES_MAX: u32 = 1 << 20;
+/// The most maps of one program.
+pub const PROGRAM_MAPS_MAX: usize = 64;
+
+/// How a map keeps its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MapKind {
+    /// Values by index: the key is a `u32` below the capacity, every entry is there from the start, zeroed.
+    Array,
+    /// Read-only data of a program: an array of one value with given contents, in [`Region::Constants`].
+    Data,
+    /// Values by key. A full one takes no new key.
+    Hash,
+    /// Values by key. A full one gives up the least recently used entry for a new key.
+    LruHash,
+    /// For each key, amounts summed over a sliding window of `panes` equal parts. A full one gives up the coldest key.
+    Window {
+        /// Length of the window in nanoseconds of event time.
+        window_ns: u64,
+        /// Parts that it slides by, 1 to [`PANES_MAX`].
+        panes: u16,
+    },
+    /// For each key, the number of distinct members (of `value_len` bytes each) seen in the last `window_ns`; exact up
+    /// to `members`, and saturating there. A full one gives up the coldest key.
+    Distinct {
+        /// Length of the window in nanoseconds of event time.
+        window_ns: u64,
+        /// Members kept of each key.
+        members: u16,
+    },
+    /// Keys seen in the last `ttl_ns`. A full one gives up the key seen longest ago.
+    Seen {
+        /// How long a key stays, in nanoseconds of event time.
+        ttl_ns: u64,
+    },
+    /// Values by bit prefix: a key is a `u32` number of bits and then that many bits, most significant first; look-ups
+    /// find the longest prefix. A full one takes no new prefix.
+    LpmTrie,
+}
+
+/// The most parts of a window.
+pub const PANES_MAX: u16 = 64;
+/// The most members of one key of a [`MapKind::Distinct`].
+pub const MEMBERS_MAX: u16 = 4096;
+
+/// A map as a program declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MapDecl {
+    /// Its name, unique in the program.
+    pub name: String,
+    /// How it keeps its entries.
+    pub kind: MapKind,
+    /// Bytes of a key, 1 to [`KEY_LEN_MAX`]; 4 for arrays and data.
+    pub key_len: u32,
+    /// Bytes of a value (of a member, for [`MapKind::Distinct`]), at most [`VALUE_LEN_MAX`]; 0 where there is none.
+    pub value_len: u32,
+    /// Capacity, 1 to [`ENTRIES_MAX`].
+    pub entries: u32,
+    /// What the value of [`MapKind::Data`] holds, `value_len` bytes. For [`MapKind::Array`], what the values hold at
+    /// first, or nothing: zeros. Empty for the others.
+    pub contents: Vec<u8>,
+}
+
+/// A map of one memory, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MapId(pub u32);
+
+/// A map and where its values lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedMap {
+    /// What it is.
+    pub decl: MapDecl,
+    /// Its number in the memory; what a wide load of the map yields at run time.
+    pub id: MapId,
+    /// The region of its values.
+    pub region: Region,
+    /// Where its values begin, from the start of the region.
+    pub base: u32,
+}
+
+impl PlacedMap {
+    /// The guest address of a byte of its first value.
+    pub const fn address(&self, offset: u32) -> u64 {
+        self.region.base() as u64 + self.base as u64 + offset as u64
+    }
+}
+
+impl MapKind {
+    /// Whether values lie in guest memory, so that a look-up yields an address.
+    pub const fn has_values(self) -> bool {
+        matches!(self, Self::Array | Self::Data | Self::Hash | Self::LruHash | Self::LpmTrie)
+    }
+
+    /// Whether a new entry can push out another.
+    pub const fn evicts(self) -> bool {
+        matches!(self, Self::LruHash | Self::Window { .. } | Self::Distinct { .. } | Self::Seen { .. })
+    }
+}
+
+impl MapDecl {
+    /// Bytes from one value to the next: values begin at multiples of eight.
+    pub const fn stride(&self) -> u32 {
+        self.value_len.next_multiple_of(8)
+    }
+
+    /// Bytes of guest memory that all its values take.
+    pub const fn values_len(&self) -> u64 {
+        if self.kind.has_values() { self.stride() as u64 * self.entries as u64 } else { 0 }
+    }
+
+    /// The region of its values.
+    pub const fn region(&self) -> Region {
+        if matches!(self.kind, MapKind::Data) { Region::Constants } else { Region::MapValues }
+    }
+}
+
+/// Where the next maps go. Append-only: what was placed stays where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    next_id: u32,
+    values_len: u32,
+    constants_len: u32,
+}
+
+/// A region has no room for a map.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for map `{name}`: its values take {needed} bytes, {left} are left")]
+pub struct NoRoomForMap {
+    /// The map.
+    pub name: String,
+    /// Bytes of its values.
+    pub needed: u64,
+    /// Bytes that are left in its region.
+    pub left: u64,
+}
+
+impl Placement {
+    /// Places a map. Writable values begin at a page of their own; read-only data is packed.
+    pub fn place(&mut self, decl: MapDecl) -> Result<PlacedMap, NoRoomForMap> {
+        let region = decl.region();
+        let (used, align) = match region {
+            Region::Constants => (&mut self.constants_len, 8),
+            _ => (&mut self.values_len, PAGE_LEN),
+        };
+        let base = used.next_multiple_of(align);
+        let left = u64::from(region.capacity_max().saturating_sub(base));
+        let needed = decl.values_len();
+        if needed > left {
+            return Err(NoRoomForMap { name: decl.name, needed, left });
+        }
+        *used = base + needed as u32;
+        let id = MapId(self.next_id);
+        self.next_id += 1;
+        Ok(PlacedMap { decl, id, region, base })
+    }
+
+    /// Bytes of [`Region::MapValues`] in use.
+    pub const fn values_len(&self) -> u32 {
+        self.values_len
+    }
+
+    /// Bytes of [`Region::Constants`] in use.
+    pub const fn constants_len(&self) -> u32 {
+        self.constants_len
+    }
+}
