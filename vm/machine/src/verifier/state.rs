@@ -6,6 +6,7 @@
 //!           Pointer(region, offset)  points `offset` bytes past the start of one region
 //! Stack     512 initialised bits     may the byte be read?
 //!           saved registers          eight-byte slots that still hold a register as it was stored
+//! Frame     r6 to r9 and the stack   of each caller, while a function of the program runs
 //! ```
 //!
 //! A byte that was part of a saved pointer, and no longer forms it whole, counts as not initialised: a pointer is
@@ -39,8 +40,10 @@ pub enum RegType {
 pub enum Why {
     /// No instruction has written it.
     NeverWritten,
-    /// A helper call left it undefined.
+    /// A call left it undefined.
     Call,
+    /// It belongs to the caller of this function.
+    Caller,
     /// Some paths to here write it and some do not.
     SomePaths,
     /// It is a number on one path and a pointer on another, or points into different regions.
@@ -73,6 +76,17 @@ impl RegType {
     /// The start of a region, and some bytes.
     pub const fn pointer(region: Region, offset: u64) -> Self {
         Self::Pointer(Pointer { region, object: 0, offset: Scalar::exact(offset, Bits::B64) })
+    }
+
+    /// The frame pointer of the frame with this number.
+    const fn frame_pointer(frame: u16) -> Self {
+        let offset = Scalar::exact(FRAME_LEN as u64, Bits::B64);
+        Self::Pointer(Pointer { region: Region::Stack, object: frame, offset })
+    }
+
+    /// Whether it is an address in the frame with this number.
+    fn is_in_frame(&self, frame: u16) -> bool {
+        self.as_pointer().is_some_and(|pointer| pointer.region == Region::Stack && pointer.object == frame)
     }
 
     /// The number, if it is one.
@@ -124,7 +138,8 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NeverWritten => "never written",
-            Self::Call => "undefined since a helper call",
+            Self::Call => "undefined since a call",
+            Self::Caller => "the caller's, and no argument",
             Self::SomePaths => "written on some paths only",
             Self::KindsDiffer => "of different kinds on different paths",
         })
@@ -150,6 +165,9 @@ impl fmt::Display for Pointer {
         let offset = if self.region == Region::Stack {
             // As assembly writes it, from the frame pointer.
             f.write_str("frame")?;
+            if self.object != 0 {
+                write!(f, "#{}", self.object)?;
+            }
             Scalar::alu(crate::isa::AluOp::Sub, self.offset, Scalar::exact(u64::from(FRAME_LEN), Bits::B64), Bits::B64)
         } else {
             f.write_str(region_name(self.region))?;
@@ -299,6 +317,23 @@ impl Stack {
         self.forget(bytes);
     }
 
+    /// Makes addresses in a frame that is no more unreadable.
+    fn forget_addresses(&mut self, frame: u16) {
+        let mut index = 0;
+        while let Some(saved) = self.saved.get(index) {
+            if saved.value.is_in_frame(frame) {
+                let slot = self.saved.remove(index).slot;
+                self.mark(Bytes::of_slot(slot), false);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.saved.len() * size_of::<Saved>()
+    }
+
     /// Keeps what holds of either.
     fn join(&mut self, other: &Self) {
         for (word, other) in self.initialised.iter_mut().zip(other.initialised) {
@@ -372,30 +407,56 @@ impl fmt::Display for Stack {
     }
 }
 
+/// Registers that a function gives back as they were.
+const KEPT: std::ops::Range<usize> = 6..10;
+
+/// What a caller gets back when the function that it called ends.
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
+    /// `r6` to `r9`.
+    kept: [RegType; KEPT.end - KEPT.start],
+    stack: Stack,
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Self {
+        Self { kept: self.kept, stack: self.stack.clone() }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.kept = source.kept;
+        self.stack.clone_from(&source.stack);
+    }
+}
+
 /// Everything known before an instruction.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AbstractState {
     registers: [RegType; REGISTERS as usize],
+    /// Of the function that runs.
     stack: Stack,
+    /// Of its callers, the entry first. Empty in most programs.
+    callers: Vec<Frame>,
 }
 
 impl Clone for AbstractState {
     fn clone(&self) -> Self {
-        Self { registers: self.registers, stack: self.stack.clone() }
+        Self { registers: self.registers, stack: self.stack.clone(), callers: self.callers.clone() }
     }
 
     fn clone_from(&mut self, source: &Self) {
         self.registers = source.registers;
         self.stack.clone_from(&source.stack);
+        self.callers.clone_from(&source.callers);
     }
 }
 
 impl AbstractState {
     /// At the entry: only the frame pointer, nothing on the stack.
     pub fn entry() -> Self {
-        let mut state =
-            Self { registers: [RegType::Unusable(Why::NeverWritten); REGISTERS as usize], stack: Stack::default() };
-        state.set(FRAME_POINTER, RegType::pointer(Region::Stack, u64::from(FRAME_LEN)));
+        let registers = [RegType::Unusable(Why::NeverWritten); REGISTERS as usize];
+        let mut state = Self { registers, stack: Stack::default(), callers: Vec::new() };
+        state.set(FRAME_POINTER, RegType::frame_pointer(0));
         state
     }
 
@@ -411,29 +472,107 @@ impl AbstractState {
         }
     }
 
-    /// The stack frame.
+    /// The stack frame of the function that runs.
     pub const fn stack(&self) -> &Stack {
         &self.stack
     }
 
-    /// The stack frame, to change.
+    /// The same, to change.
     pub const fn stack_mut(&mut self) -> &mut Stack {
         &mut self.stack
     }
 
-    /// Keeps what holds of either.
+    /// How many calls of functions of the program are in progress. It is also the number of the frame in use.
+    pub const fn depth(&self) -> usize {
+        self.callers.len()
+    }
+
+    /// A frame by number, 0 being the entry's. None if there is no such frame now.
+    pub fn frame(&self, number: u16) -> Option<&Stack> {
+        let number = usize::from(number);
+        if number == self.depth() { Some(&self.stack) } else { self.callers.get(number).map(|frame| &frame.stack) }
+    }
+
+    /// The same, to change.
+    pub fn frame_mut(&mut self, number: u16) -> Option<&mut Stack> {
+        let number = usize::from(number);
+        if number == self.depth() {
+            return Some(&mut self.stack);
+        }
+        self.callers.get_mut(number).map(|frame| &mut frame.stack)
+    }
+
+    /// The number of the frame in use, as pointers have it.
+    fn frame_number(&self) -> u16 {
+        u16::try_from(self.depth()).unwrap_or(u16::MAX)
+    }
+
+    /// From before a local call to the first instruction of the function: `r1` to `r5` as they are, a frame of its
+    /// own with nothing in it, and nothing else.
+    pub fn enter_call(&mut self) {
+        let mut kept = [RegType::Unusable(Why::NeverWritten); KEPT.end - KEPT.start];
+        if let Some(registers) = self.registers.get_mut(KEPT) {
+            kept.copy_from_slice(registers);
+            registers.fill(RegType::Unusable(Why::Caller));
+        }
+        self.set(0, RegType::Unusable(Why::Caller));
+        self.callers.push(Frame { kept, stack: std::mem::take(&mut self.stack) });
+        self.set(FRAME_POINTER, RegType::frame_pointer(self.frame_number()));
+    }
+
+    /// From before the exit of a function to after the call: `r0` as it is, `r6` to `r9` and the frame as the caller
+    /// has them. Addresses in the frame that ended can no longer be read, wherever they were saved. False if there is
+    /// no caller.
+    #[must_use]
+    pub fn leave_call(&mut self) -> bool {
+        let ended = self.frame_number();
+        let Some(Frame { kept, stack }) = self.callers.pop() else { return false };
+        self.stack = stack;
+        if let Some(registers) = self.registers.get_mut(KEPT) {
+            registers.copy_from_slice(&kept);
+        }
+        for argument in 1..=5 {
+            self.set(argument, RegType::Unusable(Why::Call));
+        }
+        if self.get(0).is_in_frame(ended) {
+            self.set(0, RegType::Unusable(Why::Call));
+        }
+        self.set(FRAME_POINTER, RegType::frame_pointer(self.frame_number()));
+        self.stack.forget_addresses(ended);
+        for caller in &mut self.callers {
+            caller.stack.forget_addresses(ended);
+        }
+        true
+    }
+
+    /// Keeps what holds of either. Both are states of one call, so their callers are as many.
     pub fn join(&mut self, other: &Self) {
         for (ours, theirs) in self.registers.iter_mut().zip(other.registers) {
             *ours = ours.join(theirs);
         }
         self.stack.join(&other.stack);
+        for (ours, theirs) in self.callers.iter_mut().zip(&other.callers) {
+            for (ours, theirs) in ours.kept.iter_mut().zip(theirs.kept) {
+                *ours = ours.join(theirs);
+            }
+            ours.stack.join(&theirs.stack);
+        }
     }
 
     /// The invariants that hold after every step, whatever the program. False means that the verifier is wrong.
     pub fn is_consistent(&self) -> bool {
-        self.registers.iter().all(RegType::is_consistent)
-            && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(FRAME_LEN))
-            && self.stack.is_consistent()
+        let frame = self.frame_number();
+        let consistent = |register: &RegType, deepest: u16| {
+            let lives = |pointer: Pointer| pointer.region != Region::Stack || pointer.object <= deepest;
+            register.is_consistent() && register.as_pointer().is_none_or(lives)
+        };
+        let stack = |stack: &Stack| stack.is_consistent() && stack.saved.iter().all(|s| consistent(&s.value, frame));
+        self.registers.iter().all(|register| consistent(register, frame))
+            && self.get(FRAME_POINTER) == RegType::frame_pointer(frame)
+            && stack(&self.stack)
+            && (0..).zip(&self.callers).all(|(number, caller)| {
+                caller.kept.iter().all(|register| consistent(register, number)) && stack(&caller.stack)
+            })
     }
 
     /// The same of what an instruction can have changed.
@@ -444,21 +583,23 @@ impl AbstractState {
         (!writes(row.dst) || self.get(instruction.dst).is_consistent())
             && (!writes(row.src) || self.get(instruction.src).is_consistent())
             && (!writes_r0 || self.get(0).is_consistent())
-            && self.get(FRAME_POINTER) == RegType::pointer(Region::Stack, u64::from(FRAME_LEN))
+            && self.get(FRAME_POINTER) == RegType::frame_pointer(self.frame_number())
     }
 
     /// Bytes of what the state holds, for the verifier's own budget; the same on every run.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.stack.saved.len() * size_of::<Saved>()
+        let callers = self.callers.iter().map(|caller| size_of::<Frame>() + caller.stack.bytes()).sum::<usize>();
+        size_of::<Self>() + self.stack.bytes() + callers
     }
 }
 
 impl fmt::Display for AbstractState {
-    /// The registers that hold something, then the stack: `r0=0..=2 r1=pointer to record r10=pointer to frame`.
+    /// The registers that hold something, then the stack: `r0=0..=2 r1=pointer to record r10=pointer to frame`. Then
+    /// the same of each caller, the last one first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut first = true;
         for (number, register) in self.registers.iter().enumerate() {
-            if matches!(register, RegType::Unusable(Why::NeverWritten)) {
+            if matches!(register, RegType::Unusable(Why::NeverWritten | Why::Caller)) {
                 continue;
             }
             write!(f, "{}r{number}={register}", if first { "" } else { "  " })?;
@@ -466,6 +607,17 @@ impl fmt::Display for AbstractState {
         }
         if self.stack != Stack::default() {
             write!(f, "  stack {}", self.stack)?;
+        }
+        for (number, caller) in self.callers.iter().enumerate().rev() {
+            write!(f, "  caller {number}:")?;
+            for (register, value) in KEPT.zip(&caller.kept) {
+                if !matches!(value, RegType::Unusable(Why::NeverWritten | Why::Caller)) {
+                    write!(f, " r{register}={value}")?;
+                }
+            }
+            if caller.stack != Stack::default() {
+                write!(f, " stack {}", caller.stack)?;
+            }
         }
         Ok(())
     }
@@ -600,9 +752,92 @@ mod tests {
         state.stack_mut().store(bytes(488, 2), RegType::exact(7));
         assert_eq!(
             state.to_string(),
-            "r0=0..=2  r1=pointer to record  r4=undefined since a helper call  r10=pointer to frame  \
+            "r0=0..=2  r1=pointer to record  r4=undefined since a call  r10=pointer to frame  \
              stack [-8]=7 [-12..-8] [-24..-22]"
         );
         assert!(state.is_consistent());
+    }
+    #[test]
+    fn a_call_has_a_frame_of_its_own_and_gives_back_what_it_must() {
+        let mut state = AbstractState::entry();
+        for register in 0..10 {
+            state.set(register, RegType::exact(u64::from(register)));
+        }
+        state.set(6, record(8));
+        state.stack_mut().store(bytes(504, 8), RegType::exact(7));
+        let before = state.clone();
+        state.enter_call();
+        assert!(state.is_consistent());
+        assert_eq!(state.depth(), 1);
+        for register in [0, 6, 7, 8, 9] {
+            assert_eq!(state.get(register), RegType::Unusable(Why::Caller));
+        }
+        assert_eq!((state.get(5), state.get(10).to_string()), (RegType::exact(5), "pointer to frame#1".to_owned()));
+        assert_eq!(state.stack(), &Stack::default());
+        assert_eq!((state.frame(0), state.frame(1)), (Some(before.stack()), Some(state.stack())));
+        assert_eq!(state.frame(2), None);
+        assert_eq!(
+            state.to_string(),
+            "r1=1  r2=2  r3=3  r4=4  r5=5  r10=pointer to frame#1  \
+             caller 0: r6=pointer to record+8 r7=7 r8=8 r9=9 stack [-8]=7"
+        );
+        // The callee writes its own frame and the caller's.
+        state.stack_mut().store(bytes(504, 8), RegType::exact(1));
+        state.frame_mut(0).unwrap().store(bytes(496, 8), RegType::exact(2));
+        state.set(0, RegType::exact(9));
+        state.set(6, RegType::exact(0));
+        assert!(state.leave_call() && state.is_consistent());
+        assert_eq!(state.get(0), RegType::exact(9));
+        for register in 1..=5 {
+            assert_eq!(state.get(register), RegType::Unusable(Why::Call));
+        }
+        for register in 6..=10 {
+            assert_eq!(state.get(register), before.get(register));
+        }
+        assert_eq!(state.stack().to_string(), "[-8]=7 [-16]=2");
+        assert!(!state.leave_call());
+    }
+
+    #[test]
+    fn addresses_in_a_frame_end_with_it() {
+        let mut state = AbstractState::entry();
+        state.enter_call();
+        state.enter_call();
+        let (own, other) = (state.get(10), RegType::frame_pointer(0));
+        for frame in [0, 1] {
+            state.frame_mut(frame).unwrap().store(bytes(504, 8), own);
+            state.frame_mut(frame).unwrap().store(bytes(496, 8), other);
+        }
+        state.set(0, own);
+        assert!(state.is_consistent() && state.leave_call() && state.is_consistent());
+        assert_eq!(state.get(0), RegType::Unusable(Why::Call));
+        for frame in [0, 1] {
+            let stack = state.frame(frame).unwrap();
+            assert_eq!((stack.saved(bytes(504, 8)), stack.saved(bytes(496, 8))), (None, Some(other)));
+            assert_eq!(stack.first_uninitialised(bytes(496, 16)), Some(504));
+        }
+        // One that is left over, against the rules, is noticed.
+        state.set(3, own);
+        assert!(!state.is_consistent());
+        state.set(3, RegType::exact(0));
+        assert!(state.is_consistent());
+        state.stack_mut().store(bytes(488, 8), own);
+        assert!(!state.is_consistent());
+    }
+
+    #[test]
+    fn joining_states_joins_their_callers() {
+        let mut ours = AbstractState::entry();
+        ours.set(6, RegType::exact(1));
+        ours.enter_call();
+        let mut theirs = ours.clone();
+        ours.frame_mut(0).unwrap().store(bytes(504, 8), RegType::exact(4));
+        theirs.frame_mut(0).unwrap().store(bytes(504, 8), RegType::exact(5));
+        theirs.frame_mut(0).unwrap().store(bytes(496, 8), RegType::exact(6));
+        assert!(theirs.bytes() > ours.bytes());
+        ours.join(&theirs);
+        assert_eq!(ours.frame(0).unwrap().to_string(), "[-8]=4..=5");
+        assert!(ours.is_consistent() && ours.leave_call());
+        assert_eq!(ours.get(6), RegType::exact(1));
     }
 }
