@@ -434,6 +434,10 @@ impl<'p, 'o> Explorer<'p, 'o> {
             worst_fuel: worst_fuel(cfg, &self.costs),
             fuel_limit: self.program.program().fuel_limit,
             stack_bytes: self.stack_bytes,
+            call_depth: 0,
+            state_bytes: 0,
+            maps: Vec::new(),
+            loops: Vec::new(),
             accesses: u32::try_from(self.accesses.iter().filter(|access| **access != Access::NEVER).count())
                 .unwrap_or(u32::MAX),
             helpers: std::mem::take(&mut self.helpers),

@@ -79,7 +79,7 @@ pub use bits::Bits;
 pub use check::POINTER_OFFSET_MAX;
 pub use interval::{Signed, Unsigned};
 pub use reason::{Granted, Reason};
-pub use report::{Cause, Decision, Rejection, Report};
+pub use report::{Cause, Counter, Decision, LoopProof, ProvedLoop, Rejection, Report};
 pub use scalar::Scalar;
 pub use state::{AbstractState, Bytes, Pointer, RegType, Stack, Why};
 pub use tnum::Tnum;

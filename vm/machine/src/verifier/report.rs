@@ -139,6 +139,64 @@ impl fmt::Display for Decision {
     }
 }
 
+/// A loop, and why it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvedLoop {
+    /// The slot of its first instruction, to which its jumps lead back.
+    pub head: u32,
+    /// The source line of that instruction, if known.
+    pub line: Option<u32>,
+    /// The most times that it jumps back each time it is entered.
+    pub iterations: u64,
+    /// Why it ends.
+    pub proof: LoopProof,
+}
+
+/// Why a loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopProof {
+    /// Each of its iterations was looked at by itself.
+    Explored,
+    /// What holds of every iteration bounds a counter that each one moves on.
+    Counted(Counter),
+}
+
+/// Where a loop keeps what it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// A register.
+    Register(u8),
+    /// Eight bytes of its function's stack frame.
+    Stack {
+        /// Their offset from the frame pointer.
+        offset: i32,
+    },
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register(register) => write!(f, "r{register}"),
+            Self::Stack { offset } => write!(f, "[r10{offset:+}]"),
+        }
+    }
+}
+
+impl fmt::Display for ProvedLoop {
+    /// As in `loop at 3 (line 5) at most 10 times, explored`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "loop at {}", self.head)?;
+        if let Some(line) = self.line {
+            write!(f, " (line {line})")?;
+        }
+        write!(f, " at most {} time{}, ", self.iterations, if self.iterations == 1 { "" } else { "s" })?;
+        match self.proof {
+            LoopProof::Explored => f.write_str("explored"),
+            LoopProof::Counted(counter) => write!(f, "counted by {counter}"),
+        }
+    }
+}
+
 /// What was proved of a program, and what it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -150,8 +208,16 @@ pub struct Report {
     pub worst_fuel: u64,
     /// The fuel that a run gets.
     pub fuel_limit: u64,
-    /// Bytes of stack that it uses.
+    /// Bytes of stack that it uses: the deepest sum of what each frame uses.
     pub stack_bytes: u32,
+    /// The most calls of its own functions that are in progress at a time.
+    pub call_depth: u32,
+    /// Bytes that its maps take, values and what is kept beside them.
+    pub state_bytes: u64,
+    /// Maps that it uses, by index, ascending.
+    pub maps: Vec<u16>,
+    /// Its loops, by head.
+    pub loops: Vec<ProvedLoop>,
     /// Instructions that access memory.
     pub accesses: u32,
     /// Helpers that it calls, ascending.
@@ -184,6 +250,17 @@ impl fmt::Display for Report {
         write!(f, ", {} bytes of stack, {} memory accesses", self.stack_bytes, self.accesses)?;
         let list = |numbers: Vec<String>| if numbers.is_empty() { "none".to_owned() } else { numbers.join(" ") };
         write!(f, ", helpers {}", list(self.helpers.iter().map(u32::to_string).collect()))?;
-        write!(f, ", slots {}", list(self.slots.iter().map(u16::to_string).collect()))
+        write!(f, ", slots {}", list(self.slots.iter().map(u16::to_string).collect()))?;
+        // What most programs have none of is said of those that have it.
+        if !self.maps.is_empty() {
+            write!(f, ", maps {}", list(self.maps.iter().map(u16::to_string).collect()))?;
+        }
+        if self.state_bytes > 0 {
+            write!(f, ", {} bytes of state", self.state_bytes)?;
+        }
+        if self.call_depth > 0 {
+            write!(f, ", calls {} deep", self.call_depth)?;
+        }
+        self.loops.iter().try_for_each(|proved| write!(f, ", {proved}"))
     }
 }
