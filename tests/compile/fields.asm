@@ -6,13 +6,13 @@
     2  mov %r2, 0                   # number of process.name
     3  mov %r3, 0                   # number of process.parent.name
     4  mov %r4, 256
-    5  call 1
+    5  call 1024
     6  jne %r0, 1, +6               # -> 13
     7  mov %r1, %r6
     8  mov %r2, 0                   # number of process.args
     9  mov %r3, 0                   # number of process.parent.executable
    10  mov %r4, 513
-   11  call 1
+   11  call 1024
    12  jeq %r0, 1, +36              # -> 49
 # line 1
    13  ldxw %r0, [%r6+12]
@@ -32,7 +32,7 @@
    26  mov %r2, 0                   # number of process.name
    27  mov %r3, 0                   # number of process.parent.name
    28  mov %r4, 256
-   29  call 1
+   29  call 1024
    30  jeq %r0, 0, +14              # -> 45
    31  ldxb %r1, [%r6]              # state of process.args
    32  jeq %r1, 0, +12              # -> 45
@@ -46,7 +46,7 @@
    40  mov %r2, 0                   # number of process.args
    41  mov %r3, 0                   # number of process.parent.executable
    42  mov %r4, 513
-   43  call 1
+   43  call 1024
    44  jne %r0, 0, +2               # -> 47
 # line 1
    45  mov %r0, 0

@@ -22,7 +22,7 @@
    17  ja +30                       # -> 48
    18  ldxdw %r1, [%r6]             # slot of process.args_count
    19  mov %r2, 2
-   20  call 4
+   20  call 1027
    21  mov %r1, %r0
    22  jsle %r1, 10, +25            # -> 48
 # line 11
@@ -38,7 +38,7 @@
    32  jne %r2, -1, +4              # -> 37
    33  mov %r2, %r1
    34  mov %r1, 0
-   35  call 3
+   35  call 1026
    36  ja +2                        # -> 39
    37  sdiv %r1, %r2
    38  mov %r0, %r1
@@ -50,7 +50,7 @@
    43  ja +4                        # -> 48
    44  mov %r1, %r6
    45  mov %r2, 0                   # number of process.command_line
-   46  call 8
+   46  call 1030
    47  jsgt %r0, 2000, +59          # -> 107
 # line 1
    48  ldxw %r0, [%r6+12]
@@ -78,7 +78,7 @@
    68  jset %r1, 2, +5              # -> 74
    69  ldxdw %r1, [%r6]             # slot of process.args_count
    70  mov %r2, 2
-   71  call 4
+   71  call 1027
    72  mov %r1, %r0
    73  jsle %r1, 10, +29            # -> 103
 # line 11
@@ -96,7 +96,7 @@
    85  jne %r2, -1, +4              # -> 90
    86  mov %r2, %r1
    87  mov %r1, 0
-   88  call 3
+   88  call 1026
    89  ja +2                        # -> 92
    90  sdiv %r1, %r2
    91  mov %r0, %r1
@@ -108,7 +108,7 @@
    96  jset %r1, 2, +8              # -> 105
    97  mov %r1, %r6
    98  mov %r2, 0                   # number of process.command_line
-   99  call 8
+   99  call 1030
   100  jsgt %r0, 2000, +4           # -> 105
   101  ldxb %r1, [%r6]              # state of process.command_line
   102  jset %r1, 4, +2              # -> 105

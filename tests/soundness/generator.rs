@@ -73,7 +73,7 @@ fn kind(flavour: Flavour) -> ProgramKind {
             slots: RULE_SLOTS.to_vec(),
             predicate_bytes: vec![0, 1, 2, 3, 9],
             masks: vec![0, 2],
-            helpers: vec![1, 2, 3, 4, 6, 7, 8, 9],
+            helpers: (1024..=1031).collect(),
         }),
     }
 }
@@ -453,11 +453,11 @@ impl Generator<'_> {
         match self.rng.below(4) {
             0 => {
                 let flags = self.rng.pick(&[0, 1, 2, 3, 0x100, 0x101]);
-                self.line(format_args!("mov r2, {left}\nmov r3, {right}\nmov r4, {flags}\ncall 1"));
+                self.line(format_args!("mov r2, {left}\nmov r3, {right}\nmov r4, {flags}\ncall 1024"));
             }
-            1 => self.line(format_args!("mov r2, {left}\ncall 8")),
+            1 => self.line(format_args!("mov r2, {left}\ncall 1030")),
             _ => {
-                let helper = self.rng.pick(&[2, 3, 4, 6, 7]);
+                let helper = self.rng.pick(&[1025, 1026, 1027, 1028, 1029]);
                 self.line(format_args!("mov r1, r{a}\nmov r2, r{b}\ncall {helper}"));
             }
         }

@@ -15,14 +15,14 @@ use crate::mir::{DECIMAL_ONE, Outcomes, TestId, fields_of};
 
 /// Numbers of the helpers that programs call.
 mod helper {
-    pub(super) const STR_TEST: u32 = 1;
-    pub(super) const SAT_ADD: u32 = 2;
-    pub(super) const SAT_SUB: u32 = 3;
-    pub(super) const SAT_MUL: u32 = 4;
-    pub(super) const DECIMAL_MUL: u32 = 6;
-    pub(super) const DECIMAL_DIV: u32 = 7;
-    pub(super) const STR_LEN: u32 = 8;
-    pub(super) const INT_LIST_TEST: u32 = 9;
+    pub(super) const STR_TEST: u32 = 1024;
+    pub(super) const SAT_ADD: u32 = 1025;
+    pub(super) const SAT_SUB: u32 = 1026;
+    pub(super) const SAT_MUL: u32 = 1027;
+    pub(super) const DECIMAL_MUL: u32 = 1028;
+    pub(super) const DECIMAL_DIV: u32 = 1029;
+    pub(super) const STR_LEN: u32 = 1030;
+    pub(super) const INT_LIST_TEST: u32 = 1031;
 }
 
 const DECIDED: Outcomes = Outcomes::TRUE.or(Outcomes::FALSE);

@@ -140,7 +140,7 @@ fn fuel_is_charged_by_block() {
 #[test]
 fn the_work_of_helpers_is_charged_before_it_is_done() {
     // Two strings of 3 bytes: one fuel of work.
-    let text = "mov r2, 1\nmov r3, 1\nmov r4, 0\ncall 1\nexit";
+    let text = "mov r2, 1\nmov r3, 1\nmov r4, 0\ncall 1024\nexit";
     let loaded = rule(text, 48);
     for (limit, want, used) in [
         (6, Ok(1), 6),
@@ -155,14 +155,14 @@ fn the_work_of_helpers_is_charged_before_it_is_done() {
 
 #[test]
 fn helpers_refuse_what_the_verifier_would_have_refused() {
-    let ok = format!("mov r2, 2\nmov r3, 1\nmov r4, {}\ncall 1\nexit", STR_TEST_LIST | 0x103);
+    let ok = format!("mov r2, 2\nmov r3, 1\nmov r4, {}\ncall 1024\nexit", STR_TEST_LIST | 0x103);
     assert_eq!(Code::checked(&rule(&ok, 48)).run(&mut record_memory(), 100).result, Ok(1));
     for text in [
-        "mov r1, 0\nmov r2, 1\nmov r3, 1\nmov r4, 0\ncall 1\nexit",
-        "add r1, 8\nmov r2, 1\nmov r3, 1\nmov r4, 0\ncall 1\nexit",
-        "lddw r2, 0x10001\nmov r3, 1\nmov r4, 0\nmov r5, 0\ncall 1\nexit",
-        "mov r2, 1\nmov r3, 1\nmov r4, 4\nmov r5, 0\ncall 1\nexit",
-        "mov r2, 1\nmov r3, 6\nmov r4, 4\nmov r5, 0\ncall 9\nexit",
+        "mov r1, 0\nmov r2, 1\nmov r3, 1\nmov r4, 0\ncall 1024\nexit",
+        "add r1, 8\nmov r2, 1\nmov r3, 1\nmov r4, 0\ncall 1024\nexit",
+        "lddw r2, 0x10001\nmov r3, 1\nmov r4, 0\nmov r5, 0\ncall 1024\nexit",
+        "mov r2, 1\nmov r3, 1\nmov r4, 4\nmov r5, 0\ncall 1024\nexit",
+        "mov r2, 1\nmov r3, 6\nmov r4, 4\nmov r5, 0\ncall 1031\nexit",
     ] {
         let got = Code::checked(&rule(text, 48)).run(&mut record_memory(), 100);
         assert!(matches!(got.result, Err(Stop { trap: Trap::HelperArgument, .. })), "{text}: {got:?}");

@@ -16,6 +16,10 @@ use crate::memory::{PAGE_LEN, Region};
 pub const KEY_LEN_MAX: u32 = 256;
 /// The longest value, in bytes.
 pub const VALUE_LEN_MAX: u32 = 32 << 10;
+/// The longest member of a [`MapKind::Distinct`], in bytes.
+pub const MEMBER_LEN_MAX: u32 = 256;
+/// Bytes of the number of bits that a key of a [`MapKind::LpmTrie`] begins with.
+pub const LPM_PREFIX_LEN: u32 = 4;
 /// The most entries of one map.
 pub const ENTRIES_MAX: u32 = 1 << 20;
 /// The most maps of one program.

@@ -14,7 +14,7 @@ use super::report::{Cause, Decision, Rejection, Report};
 use super::scalar::Scalar;
 use super::state::{AbstractState, RegType};
 use super::{Limits, Observer, transfer};
-use crate::helper::{ArgType, Helper, Returns};
+use crate::helper::{ArgType, Helper, KnownArguments, Returns};
 use crate::isa::{Decoded, Kind, Role, disassemble_at};
 use crate::memory::{Access, FRAME_LEN, Region};
 use crate::program::{Loaded, ProgramKind};
@@ -360,11 +360,14 @@ impl<'p, 'o> Explorer<'p, 'o> {
         if let Err(at) = self.helpers.binary_search(&helper.number) {
             self.helpers.insert(at, helper.number);
         }
-        let mut known = [None; ARGUMENTS];
-        for (register, known) in (1..).zip(&mut known) {
+        let mut known = KnownArguments::default();
+        for (register, known) in (1..).zip(&mut known.constants) {
             *known = state.get(register).as_scalar().and_then(Scalar::as_constant);
         }
-        for (argument, known) in helper.args.iter().zip(known) {
+        if let RegType::Map(index) = state.get(1) {
+            known.map = self.program.program().maps.get(usize::from(index)).map(|map| &map.decl);
+        }
+        for (argument, known) in helper.args.iter().zip(known.constants) {
             if let (ArgType::Slot, Some(slot)) = (argument, known) {
                 self.note_slot(slot);
             }

@@ -1,0 +1,265 @@
+//! Helpers that read values of the record: tests on text, bytes, addresses and lists.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{
+    Arguments, FALSE, HelperContext, KnownArguments, STR_TEST_FLAGS, STR_TEST_FOLD, STR_TEST_IP, STR_TEST_LIST,
+    Scratch, TRUE, UNKNOWN,
+};
+use crate::predicate::StrOp;
+use crate::record::{LIST_LEN_MAX, LONG_STRING_LEN_MAX, ListView, RECORD_LEN_MAX, RecordView, Slot, state};
+use crate::text::fold_str_into;
+use crate::trap::Trap;
+
+/// Bytes that looking at one element of a list counts for, beside the bytes it points to.
+const ELEMENT_WORK: u32 = 8;
+/// The most bytes of the elements of one list that are compared; later ones count as unknown.
+const LIST_BYTES_MAX: u32 = RECORD_LEN_MAX;
+/// The most work of a test of a list of numbers.
+pub(super) const INT_LIST_WORK_MAX: u32 = LIST_LEN_MAX * ELEMENT_WORK;
+
+fn slot(number: u64) -> Result<Slot, Trap> {
+    u16::try_from(number).map(Slot).map_err(|_| Trap::HelperArgument)
+}
+
+/// A value as far as it is known.
+#[derive(Clone, Copy)]
+struct Known<'m> {
+    bytes: &'m [u8],
+    truncated: bool,
+}
+
+impl<'m> Known<'m> {
+    /// None without a value. A string longer than any that a record keeps is cut, which bounds the work.
+    fn new(bits: u8, bytes: Option<&'m [u8]>) -> Option<Self> {
+        let bytes = bytes.filter(|_| bits & state::PRESENT != 0)?;
+        let cut = bytes.get(..LONG_STRING_LEN_MAX as usize);
+        Some(Self {
+            bytes: cut.unwrap_or(bytes),
+            truncated: bits & state::TRUNCATED != 0 || cut.is_some_and(|cut| cut.len() < bytes.len()),
+        })
+    }
+
+    fn of_slot(record: &RecordView<'m>, slot: Slot) -> Option<Self> {
+        Self::new(record.state(slot), record.bytes(slot))
+    }
+
+    fn len(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+}
+
+/// The elements of a list of scalars that are looked at, and whether these are all.
+fn elements<'m>(record: &RecordView<'m>, slot: Slot) -> Option<(ListView<'m>, u32, bool)> {
+    let bits = record.state(slot);
+    let list = record.list(slot, 0).filter(|_| bits & state::PRESENT != 0)?;
+    let count = list.len().min(LIST_LEN_MAX);
+    Some((list, count, bits & state::TRUNCATED == 0 && count == list.len()))
+}
+
+struct StrTest<'m> {
+    record: RecordView<'m>,
+    left: Slot,
+    right: Option<Known<'m>>,
+    op: StrOp,
+    fold: bool,
+    list: bool,
+    ip: bool,
+}
+
+impl<'m> StrTest<'m> {
+    fn new(context: &HelperContext<'m>, args: &Arguments) -> Result<Self, Trap> {
+        let record = context.record(args[0])?;
+        let op = match args[3] & !STR_TEST_FLAGS {
+            0 => StrOp::Equals,
+            1 => StrOp::Contains,
+            2 => StrOp::StartsWith,
+            3 => StrOp::EndsWith,
+            _ => return Err(Trap::HelperArgument),
+        };
+        let right = Known::of_slot(&record, slot(args[2])?);
+        let has = |flag: u64| args[3] & flag != 0;
+        let (fold, list, ip) = (has(STR_TEST_FOLD), has(STR_TEST_LIST), has(STR_TEST_IP));
+        Ok(Self { record, left: slot(args[1])?, right, op, fold, list, ip })
+    }
+
+    /// Calls `f` with each value on the left (None: not known) until it breaks. Elements beyond the caps are given
+    /// as one unknown value.
+    fn each_left(&self, mut f: impl FnMut(Option<Known<'m>>) -> bool) {
+        if !self.list {
+            f(Known::of_slot(&self.record, self.left));
+            return;
+        }
+        let Some((list, count, complete)) = elements(&self.record, self.left) else {
+            f(None);
+            return;
+        };
+        let mut room = LIST_BYTES_MAX;
+        for element in 0..count {
+            let value = Known::new(list.state(element, 0), list.bytes(element, 0));
+            match room.checked_sub(value.map_or(0, |value| value.len())) {
+                Some(left) => room = left,
+                None => {
+                    f(None);
+                    return;
+                }
+            }
+            if !f(value) {
+                return;
+            }
+        }
+        if !complete {
+            f(None);
+        }
+    }
+}
+
+pub(super) fn str_test_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
+    let test = StrTest::new(context, args)?;
+    let mut bytes = test.right.map_or(0, |right| right.len());
+    test.each_left(|value| {
+        bytes += value.map_or(0, |value| value.len()) + if test.list { ELEMENT_WORK } else { 0 };
+        true
+    });
+    Ok(bytes)
+}
+
+pub(super) fn str_test_work_max(known: &KnownArguments<'_>) -> u32 {
+    let left = match known.constants[3] {
+        Some(flags) if flags & STR_TEST_LIST == 0 => LONG_STRING_LEN_MAX,
+        _ => LIST_BYTES_MAX + (LIST_LEN_MAX + 1) * ELEMENT_WORK,
+    };
+    left + LONG_STRING_LEN_MAX
+}
+
+pub(super) fn str_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let test = StrTest::new(context, args)?;
+    let Some(right) = test.right else { return Ok(UNKNOWN) };
+    let Scratch { left: left_folded, right: right_folded } = &mut *context.scratch;
+    let right_text = std::str::from_utf8(right.bytes).ok();
+    if test.fold {
+        let Some(text) = right_text else { return Ok(UNKNOWN) };
+        right_folded.clear();
+        fold_str_into(text, right_folded);
+    }
+    let mut answer = FALSE;
+    test.each_left(|left| {
+        let one = match left {
+            None => UNKNOWN,
+            Some(left) if test.ip => compare_addresses(test.op, left, right),
+            Some(left) if test.fold => match std::str::from_utf8(left.bytes) {
+                Ok(text) => {
+                    left_folded.clear();
+                    fold_str_into(text, left_folded);
+                    let folded = Known { bytes: left_folded.as_bytes(), ..left };
+                    compare(test.op, folded, Known { bytes: right_folded.as_bytes(), ..right })
+                }
+                Err(_) => UNKNOWN,
+            },
+            Some(left) => compare(test.op, left, right),
+        };
+        answer = if one == TRUE { TRUE } else { answer.max(one) };
+        one != TRUE
+    });
+    Ok(answer)
+}
+
+/// Three-valued comparison of two values of which the end may be missing.
+fn compare(op: StrOp, left: Known<'_>, right: Known<'_>) -> u64 {
+    let (a, b) = (left.bytes, right.bytes);
+    let decided = |holds: bool| if holds { TRUE } else { FALSE };
+    let possible = |may_hold: bool| if may_hold { UNKNOWN } else { FALSE };
+    match (op, left.truncated, right.truncated) {
+        (StrOp::Equals, false, false) => decided(a == b),
+        (StrOp::Equals, true, false) => possible(b.starts_with(a)),
+        (StrOp::Equals, false, true) => possible(a.starts_with(b)),
+        (StrOp::Equals, true, true) => possible(a.starts_with(b) || b.starts_with(a)),
+        (StrOp::StartsWith, false, false) => decided(a.starts_with(b)),
+        (StrOp::StartsWith, true, false) if a.starts_with(b) => TRUE,
+        (StrOp::StartsWith, true, false) => possible(b.starts_with(a)),
+        (StrOp::StartsWith, false, true) => possible(a.starts_with(b)),
+        (StrOp::StartsWith, true, true) => possible(a.starts_with(b) || b.starts_with(a)),
+        (StrOp::EndsWith, false, false) => decided(a.ends_with(b)),
+        (StrOp::EndsWith, true, false) => {
+            if b.is_empty() {
+                TRUE
+            } else {
+                UNKNOWN
+            }
+        }
+        (StrOp::EndsWith, false, true) => find(a, b).map_or(UNKNOWN, possible),
+        (StrOp::EndsWith, true, true) => UNKNOWN,
+        (StrOp::Contains, false, false) => find(a, b).map_or(UNKNOWN, decided),
+        (StrOp::Contains, true, false) => {
+            if find(a, b) == Some(true) {
+                TRUE
+            } else {
+                UNKNOWN
+            }
+        }
+        (StrOp::Contains, false, true) => find(a, b).map_or(UNKNOWN, possible),
+        (StrOp::Contains, true, true) => UNKNOWN,
+        (StrOp::Like | StrOp::Regex | StrOp::Under, ..) => UNKNOWN,
+    }
+}
+
+/// Only [`StrOp::Equals`] means something between addresses.
+fn compare_addresses(op: StrOp, left: Known<'_>, right: Known<'_>) -> u64 {
+    match (op, address(left), address(right)) {
+        (StrOp::Equals, Some(left), Some(right)) => u64::from(left == right),
+        _ => UNKNOWN,
+    }
+}
+
+fn address(value: Known<'_>) -> Option<Ipv6Addr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(value.bytes) {
+        return Some(Ipv4Addr::from(octets).to_ipv6_mapped());
+    }
+    <[u8; 16]>::try_from(value.bytes).ok().map(Ipv6Addr::from)
+}
+
+/// Whether `b` occurs in `a`, in time linear in both; None if one is not text.
+fn find(a: &[u8], b: &[u8]) -> Option<bool> {
+    if b.len() > a.len() {
+        return Some(false);
+    }
+    Some(std::str::from_utf8(a).ok()?.contains(std::str::from_utf8(b).ok()?))
+}
+
+pub(super) fn str_len_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
+    Ok(Known::of_slot(&context.record(args[0])?, slot(args[1])?).map_or(0, |value| value.len()))
+}
+
+pub(super) fn str_len(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let value = Known::of_slot(&context.record(args[0])?, slot(args[1])?);
+    // Counts the bytes that begin a character, which is also an answer for what is not text.
+    Ok(value.map_or(0, |value| value.bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64))
+}
+
+pub(super) fn int_list_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
+    let count = elements(&context.record(args[0])?, slot(args[1])?).map_or(0, |(_, count, _)| count);
+    Ok(count * ELEMENT_WORK)
+}
+
+pub(super) fn int_list_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let record = context.record(args[0])?;
+    let holds: fn(&i64, &i64) -> bool = match args[2] {
+        0 => i64::eq,
+        1 => i64::ne,
+        2 => i64::lt,
+        3 => i64::le,
+        4 => i64::gt,
+        5 => i64::ge,
+        _ => return Err(Trap::HelperArgument),
+    };
+    let Some((list, count, complete)) = elements(&record, slot(args[1])?) else { return Ok(UNKNOWN) };
+    let mut answer = if complete { FALSE } else { UNKNOWN };
+    for element in 0..count {
+        if list.state(element, 0) & state::PRESENT == 0 {
+            answer = UNKNOWN;
+        } else if holds(&list.raw(element, 0).cast_signed(), &args[3].cast_signed()) {
+            return Ok(TRUE);
+        }
+    }
+    Ok(answer)
+}
