@@ -9,6 +9,9 @@
 //! error   or a part of why it is refused     trap    or the name of the trap
 //! fuel    what the run costs
 //! ```
+//!
+//! Of the suite a table is printed first: results by conformance group and processor version, and what was refused by
+//! whom.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +31,17 @@ enum Want {
     Result(u64),
     /// A part of the message of assembler or loader.
     Refusal(String),
+    /// By the loader, with this in the message; the bytes are given.
+    LoadError(String),
+    /// By the assembler.
+    AssemblyError,
     Trap(String),
 }
+
+/// Cases of the suite that test nothing but its file format.
+const FORMAT_ONLY: &[&str] = &["empty", "invalid_unknown_directive"];
+/// The one positive case that this machine refuses by name: a call through a register.
+const REFUSED_GROUP: &str = "callx";
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -38,7 +50,14 @@ struct Case {
     mem: Vec<u8>,
     want: Want,
     fuel: Option<u64>,
-    groups: Option<Vec<String>>,
+    /// Of a case of the suite: its conformance groups and processor version.
+    needs: Option<(Vec<String>, String)>,
+}
+
+/// Who refused a program.
+enum Refused {
+    Assembler(String),
+    Loader(String),
 }
 
 /// An executor under test: runs what was loaded in this memory; None if it does not take the program.
@@ -67,7 +86,13 @@ fn main() -> ExitCode {
     assert!(!cases.is_empty(), "no cases in tests/conformance");
     match root.ancestors().map(|dir| dir.join("shared/corpora/bpf_conformance/cases.jsonl")).find(|path| path.exists())
     {
-        Some(corpus) => cases.extend(suite(&corpus)),
+        Some(corpus) => {
+            let suite = suite(&corpus);
+            if !arguments.list {
+                print_table(&suite);
+            }
+            cases.extend(suite);
+        }
         None => eprintln!("bpf_conformance is not at hand: only the project's own cases run"),
     }
     let mut trials = Vec::new();
@@ -141,7 +166,7 @@ fn parse(text: &str) -> Result<Case, String> {
     if asm.is_some() == raw.is_some() {
         return Err("a case has one of asm and raw".to_owned());
     }
-    Ok(Case { asm, raw, mem, want, fuel, groups: None })
+    Ok(Case { asm, raw, mem, want, fuel, needs: None })
 }
 
 /// The cases of the suite: one JSON object a line.
@@ -158,40 +183,91 @@ fn suite(path: &Path) -> Vec<(String, Case)> {
             // The suite counts it as base32; by RFC 9669 section 4.1 the ALU64 class is base64.
             groups.push(Group::Base64.name().to_owned());
         }
-        let want = match (field("result"), positive) {
-            // The one case of the group that this machine refuses.
-            _ if groups.iter().any(|group| group == "callx") => Want::Refusal("callx".to_owned()),
-            (Some(result), true) => Want::Result(number(&result).expect("a result is a number")),
-            _ => Want::Refusal(String::new()),
-        };
         let raw = field("raw").filter(|raw| !raw.is_empty()).map(|raw| hex(&raw).expect("bytes are hexadecimal"));
-        let asm = field("asm").filter(|asm| !asm.is_empty());
+        let mut asm = field("asm").filter(|asm| !asm.is_empty());
+        let bare = name.trim_start_matches("bpf_conformance/");
         if raw.is_none() && asm.is_none() {
-            // Tests of the suite's own file format.
+            assert!(FORMAT_ONLY.contains(&bare), "{name} has no program, and is not known to test the file format");
             continue;
         }
+        let want = match (field("result"), positive) {
+            _ if groups.iter().any(|group| group == REFUSED_GROUP) => Want::LoadError(REFUSED_GROUP.to_owned()),
+            (Some(result), true) => Want::Result(number(&result).expect("a result is a number")),
+            _ if raw.is_none() => Want::AssemblyError,
+            _ => {
+                asm = None;
+                // `unused-NAME-FIELD`: the field must be named.
+                let unused = bare.starts_with("unused-").then(|| bare.rsplit('-').next()).flatten();
+                Want::LoadError(unused.map(|field| format!("{field} of ")).unwrap_or_default())
+            }
+        };
         let mem = hex(&field("mem").unwrap_or_default()).expect("memory is hexadecimal");
-        let case = Case { asm, raw, mem, want, fuel: None, groups: positive.then_some(groups) };
-        cases.push((name, case));
+        let needs = positive.then(|| (groups, field("cpu").expect("a case has a processor version")));
+        cases.push((name, Case { asm, raw, mem, want, fuel: None, needs }));
     }
     assert!(!cases.is_empty(), "{} has no cases", path.display());
     cases
 }
 
-/// Assembles and loads; the message if either refuses.
-fn load(case: &Case) -> Result<Loaded, String> {
+/// Prints what the checked interpreter makes of the suite, by group and processor version, how many of the programs
+/// are proved, and who refused what.
+fn print_table(cases: &[(String, Case)]) {
+    let mut rows: BTreeMap<&str, BTreeMap<&str, (u32, u32)>> = BTreeMap::new();
+    let (mut right, mut positive, mut proofs, mut by_loader, mut by_assembler) = (0, 0, 0, 0, 0);
+    let mut exceptions = Vec::new();
+    for (name, case) in cases {
+        let passes = check(case, checked).is_ok();
+        let Some((groups, cpu)) = &case.needs else {
+            match &case.want {
+                Want::AssemblyError => by_assembler += u32::from(passes),
+                _ => by_loader += u32::from(passes),
+            }
+            continue;
+        };
+        positive += 1;
+        if let Want::LoadError(named) = &case.want {
+            exceptions.push(format!("{name} (refused: {named})"));
+            continue;
+        }
+        right += u32::from(passes);
+        proofs += u32::from(load(case).is_ok_and(|loaded| verify(loaded).is_ok()));
+        for group in groups {
+            let counts = rows.entry(group).or_default().entry(cpu).or_default();
+            counts.0 += u32::from(passes);
+            counts.1 += 1;
+        }
+    }
+    let cpus = ["v1", "v2", "v3", "v4"];
+    println!("\nbpf_conformance: {right} of {positive} results right, {proofs} of these programs proved");
+    println!("  except {}", exceptions.join(", "));
+    println!(
+        "  must be refused: {by_loader} by the loader, {by_assembler} by the assembler; of the file format only: {}",
+        FORMAT_ONLY.join(", ")
+    );
+    println!("  {:10} {}", "group", cpus.map(|cpu| format!("{cpu:>9}")).concat());
+    for (group, counts) in rows {
+        let cells = cpus.map(|cpu| counts.get(cpu).map_or("-".to_owned(), |(right, of)| format!("{right}/{of}")));
+        println!("  {group:10} {}", cells.map(|cell| format!("{cell:>9}")).concat());
+    }
+}
+
+/// Assembles and loads.
+fn load(case: &Case) -> Result<Loaded, Refused> {
     let assembled = case.asm.as_ref().map(|text| {
-        assemble(text).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        let message = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assemble(text).map_err(|errors| Refused::Assembler(message(errors)))
     });
     let code = match (assembled.transpose()?, &case.raw) {
         (Some(assembly), Some(raw)) if Instruction::to_section(&assembly.code) != *raw => {
-            return Err(format!("assembled otherwise:\n{}", disassemble(&assembly.code)));
+            return Err(Refused::Assembler(format!("assembled otherwise:\n{}", disassemble(&assembly.code))));
         }
         (Some(assembly), _) => assembly.code,
-        (None, Some(raw)) => Instruction::from_section(raw).ok_or("not a whole number of slots")?,
-        (None, None) => return Err("no program".to_owned()),
+        (None, Some(raw)) => {
+            Instruction::from_section(raw).ok_or_else(|| Refused::Loader("not a whole number of slots".to_owned()))?
+        }
+        (None, None) => return Err(Refused::Assembler("no program".to_owned())),
     };
-    let memory_len = u32::try_from(case.mem.len()).map_err(|why| why.to_string())?;
+    let memory_len = u32::try_from(case.mem.len()).map_err(|why| Refused::Loader(why.to_string()))?;
     let kind = ProgramKind::Raw { memory_len };
     let program = Program {
         name: "case".into(),
@@ -201,21 +277,34 @@ fn load(case: &Case) -> Result<Loaded, String> {
         maps: Vec::new(),
         fuel_limit: FUEL_LIMIT_DEFAULT,
     };
-    Loaded::new(program, &RAW_HELPERS).map_err(|error| error.to_string())
+    Loaded::new(program, &RAW_HELPERS).map_err(|error| Refused::Loader(error.to_string()))
 }
 
 fn check(case: &Case, run: Executor) -> Result<(), Failed> {
     let loaded = match (load(case), &case.want) {
-        (Err(message), Want::Refusal(part)) if message.contains(part.as_str()) => return Ok(()),
-        (Err(message), want) => return Err(format!("refused: {message}; wanted {want:?}").into()),
-        (Ok(_), Want::Refusal(part)) => return Err(format!("loaded; should be refused: {part}").into()),
+        (Err(Refused::Assembler(_)), Want::AssemblyError) => return Ok(()),
+        (Err(Refused::Loader(message)), Want::LoadError(part)) if message.contains(part.as_str()) => return Ok(()),
+        (Err(Refused::Assembler(message) | Refused::Loader(message)), Want::Refusal(part))
+            if message.contains(part.as_str()) =>
+        {
+            return Ok(());
+        }
+        (Err(Refused::Assembler(message)), want) => {
+            return Err(format!("refused by the assembler: {message}; wanted {want:?}").into());
+        }
+        (Err(Refused::Loader(message)), want) => {
+            return Err(format!("refused by the loader: {message}; wanted {want:?}").into());
+        }
+        (Ok(_), want @ (Want::Refusal(_) | Want::LoadError(_) | Want::AssemblyError)) => {
+            return Err(format!("loaded; wanted {want:?}").into());
+        }
         (Ok(loaded), _) => loaded,
     };
     let text = disassemble(loaded.code());
     if assemble(&text).map(|assembly| assembly.code).ok().as_deref() != Some(loaded.code()) {
         return Err(format!("does not assemble back:\n{text}").into());
     }
-    if let Some(groups) = &case.groups {
+    if let Some((groups, _)) = &case.needs {
         let mut used: Vec<&str> = loaded.instructions().map(|(_, decoded)| decoded.op.row().group.name()).collect();
         used.push(Group::Base32.name());
         used.sort_unstable();

@@ -128,7 +128,8 @@ fn check(slot: Instruction) {
     };
     let wrong: Vec<usize> = (0..4).filter(|field| !fields[*field].takes(values[*field])).collect();
     let named = |field: FieldName| NAMES.iter().position(|name| *name == field).expect("four fields");
-    let high: Vec<usize> = (0..2).filter(|field| matches!(fields[*field], Any | Written) && values[*field] > 10).collect();
+    let high: Vec<usize> =
+        (0..2).filter(|field| matches!(fields[*field], Any | Written) && values[*field] > 10).collect();
     match got {
         Ok(decoded) => {
             assert!(wrong.is_empty() && high.is_empty() && refused(slot).is_none(), "{slot:?} decodes");
@@ -162,8 +163,7 @@ fn check(slot: Instruction) {
 }
 
 const OFFSETS: [i16; 11] = [0, 1, 2, 7, 8, 16, 32, 33, -1, i16::MIN, i16::MAX];
-const IMMS: [i32; 20] =
-    [0, 1, 2, 3, 5, 8, 15, 16, 32, 33, 64, 0x40, 0x41, 0x50, 0x51, 0xa1, 0xe1, 0xf1, -1, i32::MIN];
+const IMMS: [i32; 20] = [0, 1, 2, 3, 5, 8, 15, 16, 32, 33, 64, 0x40, 0x41, 0x50, 0x51, 0xa1, 0xe1, 0xf1, -1, i32::MIN];
 
 #[test]
 fn every_opcode_takes_the_fields_that_the_rfc_gives_it_and_no_others() {
