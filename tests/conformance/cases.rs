@@ -1,5 +1,5 @@
-//! The instruction set, case by case, on each executor. Cases are files of `tests/conformance`, and those of the
-//! bpf_conformance suite where it is at hand (`shared/corpora` beside or above the repository).
+//! Cases of the instruction set: files of `tests/conformance`, and those of the bpf_conformance suite where it is at hand
+//! (`shared/corpora` beside or above the repository).
 //!
 //! A case is text: `#` begins a comment; a section begins with `-- NAME`:
 //!
@@ -9,25 +9,17 @@
 //! error   or a part of why it is refused     trap    or the name of the trap
 //! fuel    what the run costs
 //! ```
-//!
-//! Of the suite a table is printed first: results by conformance group and processor version, and what was refused by
-//! whom.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use trapline_vm::helper::RAW_HELPERS;
-use trapline_vm::interp::{Code, Outcome};
 use trapline_vm::isa::{Group, Instruction, assemble, disassemble};
-use trapline_vm::memory::Memory;
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Loaded, Program, ProgramKind};
-use trapline_vm::verifier::verify;
 
 /// What should come of a case.
 #[derive(Clone, Debug)]
-enum Want {
+pub(crate) enum Want {
     Result(u64),
     /// A part of the message of assembler or loader.
     Refusal(String),
@@ -39,73 +31,49 @@ enum Want {
 }
 
 /// Cases of the suite that test nothing but its file format.
-const FORMAT_ONLY: &[&str] = &["empty", "invalid_unknown_directive"];
+pub(crate) const FORMAT_ONLY: &[&str] = &["empty", "invalid_unknown_directive"];
 /// The one positive case that this machine refuses by name: a call through a register.
-const REFUSED_GROUP: &str = "callx";
+pub(crate) const REFUSED_GROUP: &str = "callx";
 
 #[derive(Clone, Debug)]
-struct Case {
-    asm: Option<String>,
-    raw: Option<Vec<u8>>,
-    mem: Vec<u8>,
-    want: Want,
-    fuel: Option<u64>,
+pub(crate) struct Case {
+    pub(crate) asm: Option<String>,
+    pub(crate) raw: Option<Vec<u8>>,
+    pub(crate) mem: Vec<u8>,
+    pub(crate) want: Want,
+    pub(crate) fuel: Option<u64>,
     /// Of a case of the suite: its conformance groups and processor version.
-    needs: Option<(Vec<String>, String)>,
+    pub(crate) needs: Option<(Vec<String>, String)>,
 }
 
 /// Who refused a program.
-enum Refused {
+pub(crate) enum Refused {
     Assembler(String),
     Loader(String),
 }
 
-/// An executor under test: runs what was loaded in this memory; None if it does not take the program.
-type Executor = fn(&Loaded, &mut Memory) -> Option<Outcome>;
-
-const EXECUTORS: &[(&str, Executor)] = &[("interpreter", checked), ("interpreter, proved", proved)];
-
-fn checked(loaded: &Loaded, memory: &mut Memory) -> Option<Outcome> {
-    Some(Code::checked(loaded).run(memory, FUEL_LIMIT_DEFAULT))
-}
-
-/// Only programs that the verifier accepts: many cases do what it refuses, such as reading a register never written.
-fn proved(loaded: &Loaded, memory: &mut Memory) -> Option<Outcome> {
-    let verified = verify(loaded.clone()).ok()?;
-    let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).expect("a proof fits its program");
-    Some(code.run(memory, FUEL_LIMIT_DEFAULT))
-}
-
-fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut cases: Vec<(String, Case)> = Vec::new();
-    for (name, text) in files(&root.join("tests/conformance")) {
-        cases.push((name.clone(), parse(&text).unwrap_or_else(|why| panic!("{name}: {why}"))));
-    }
+/// The project's own cases, by name.
+pub(crate) fn own() -> Vec<(String, Case)> {
+    let cases: Vec<_> = files(&root().join("tests/conformance"))
+        .into_iter()
+        .map(|(name, text)| (name.clone(), parse(&text).unwrap_or_else(|why| panic!("{name}: {why}"))))
+        .collect();
     assert!(!cases.is_empty(), "no cases in tests/conformance");
-    match root.ancestors().map(|dir| dir.join("shared/corpora/bpf_conformance/cases.jsonl")).find(|path| path.exists())
-    {
-        Some(corpus) => {
-            let suite = suite(&corpus);
-            if !arguments.list {
-                print_table(&suite);
-            }
-            cases.extend(suite);
-        }
-        None => eprintln!("bpf_conformance is not at hand: only the project's own cases run"),
+    cases
+}
+
+/// The cases of the suite; None, with a printed line, where it is not at hand.
+pub(crate) fn suite() -> Option<Vec<(String, Case)>> {
+    let found = root().ancestors().map(|dir| dir.join("shared/corpora/bpf_conformance/cases.jsonl"));
+    let path = found.into_iter().find(|path| path.exists());
+    if path.is_none() {
+        println!("bpf_conformance is not at hand: only the project's own cases run");
     }
-    let mut trials = Vec::new();
-    let is_proved = |case: &Case| load(case).is_ok_and(|loaded| verify(loaded).is_ok());
-    let proved = cases.iter().filter(|(_, case)| matches!(case.want, Want::Result(_)) && is_proved(case)).count();
-    assert!(2 * proved > cases.len(), "the verifier takes only {proved} of {} cases", cases.len());
-    for (name, case) in cases {
-        for (executor, run) in EXECUTORS {
-            let (case, run) = (case.clone(), *run);
-            trials.push(Trial::test(format!("{name} [{executor}]"), move || check(&case, run)));
-        }
-    }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    path.map(|path| read_suite(&path))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn files(dir: &Path) -> BTreeMap<String, String> {
@@ -170,7 +138,7 @@ fn parse(text: &str) -> Result<Case, String> {
 }
 
 /// The cases of the suite: one JSON object a line.
-fn suite(path: &Path) -> Vec<(String, Case)> {
+fn read_suite(path: &Path) -> Vec<(String, Case)> {
     let text = std::fs::read_to_string(path).expect("the corpus can be read");
     let mut cases = Vec::new();
     for line in text.lines() {
@@ -209,50 +177,8 @@ fn suite(path: &Path) -> Vec<(String, Case)> {
     cases
 }
 
-/// Prints what the checked interpreter makes of the suite, by group and processor version, how many of the programs
-/// are proved, and who refused what.
-fn print_table(cases: &[(String, Case)]) {
-    let mut rows: BTreeMap<&str, BTreeMap<&str, (u32, u32)>> = BTreeMap::new();
-    let (mut right, mut positive, mut proofs, mut by_loader, mut by_assembler) = (0, 0, 0, 0, 0);
-    let mut exceptions = Vec::new();
-    for (name, case) in cases {
-        let passes = check(case, checked).is_ok();
-        let Some((groups, cpu)) = &case.needs else {
-            match &case.want {
-                Want::AssemblyError => by_assembler += u32::from(passes),
-                _ => by_loader += u32::from(passes),
-            }
-            continue;
-        };
-        positive += 1;
-        if let Want::LoadError(named) = &case.want {
-            exceptions.push(format!("{name} (refused: {named})"));
-            continue;
-        }
-        right += u32::from(passes);
-        proofs += u32::from(load(case).is_ok_and(|loaded| verify(loaded).is_ok()));
-        for group in groups {
-            let counts = rows.entry(group).or_default().entry(cpu).or_default();
-            counts.0 += u32::from(passes);
-            counts.1 += 1;
-        }
-    }
-    let cpus = ["v1", "v2", "v3", "v4"];
-    println!("\nbpf_conformance: {right} of {positive} results right, {proofs} of these programs proved");
-    println!("  except {}", exceptions.join(", "));
-    println!(
-        "  must be refused: {by_loader} by the loader, {by_assembler} by the assembler; of the file format only: {}",
-        FORMAT_ONLY.join(", ")
-    );
-    println!("  {:10} {}", "group", cpus.map(|cpu| format!("{cpu:>9}")).concat());
-    for (group, counts) in rows {
-        let cells = cpus.map(|cpu| counts.get(cpu).map_or("-".to_owned(), |(right, of)| format!("{right}/{of}")));
-        println!("  {group:10} {}", cells.map(|cell| format!("{cell:>9}")).concat());
-    }
-}
-
 /// Assembles and loads.
-fn load(case: &Case) -> Result<Loaded, Refused> {
+pub(crate) fn load(case: &Case) -> Result<Loaded, Refused> {
     let assembled = case.asm.as_ref().map(|text| {
         let message = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assemble(text).map_err(|errors| Refused::Assembler(message(errors)))
@@ -278,52 +204,4 @@ fn load(case: &Case) -> Result<Loaded, Refused> {
         fuel_limit: FUEL_LIMIT_DEFAULT,
     };
     Loaded::new(program, &RAW_HELPERS).map_err(|error| Refused::Loader(error.to_string()))
-}
-
-fn check(case: &Case, run: Executor) -> Result<(), Failed> {
-    let loaded = match (load(case), &case.want) {
-        (Err(Refused::Assembler(_)), Want::AssemblyError) => return Ok(()),
-        (Err(Refused::Loader(message)), Want::LoadError(part)) if message.contains(part.as_str()) => return Ok(()),
-        (Err(Refused::Assembler(message) | Refused::Loader(message)), Want::Refusal(part))
-            if message.contains(part.as_str()) =>
-        {
-            return Ok(());
-        }
-        (Err(Refused::Assembler(message)), want) => {
-            return Err(format!("refused by the assembler: {message}; wanted {want:?}").into());
-        }
-        (Err(Refused::Loader(message)), want) => {
-            return Err(format!("refused by the loader: {message}; wanted {want:?}").into());
-        }
-        (Ok(_), want @ (Want::Refusal(_) | Want::LoadError(_) | Want::AssemblyError)) => {
-            return Err(format!("loaded; wanted {want:?}").into());
-        }
-        (Ok(loaded), _) => loaded,
-    };
-    let text = disassemble(loaded.code());
-    if assemble(&text).map(|assembly| assembly.code).ok().as_deref() != Some(loaded.code()) {
-        return Err(format!("does not assemble back:\n{text}").into());
-    }
-    if let Some((groups, _)) = &case.needs {
-        let mut used: Vec<&str> = loaded.instructions().map(|(_, decoded)| decoded.op.row().group.name()).collect();
-        used.push(Group::Base32.name());
-        used.sort_unstable();
-        used.dedup();
-        let mut wanted: Vec<&str> = groups.iter().map(String::as_str).collect();
-        wanted.sort_unstable();
-        if used != wanted {
-            return Err(format!("conformance groups {used:?}, wanted {wanted:?}").into());
-        }
-    }
-    let mut memory = Memory::for_raw(&case.mem)?;
-    let Some(outcome) = run(&loaded, &mut memory) else { return Ok(()) };
-    match (&case.want, outcome.result) {
-        (Want::Result(want), Ok(r0)) if r0 == *want => {}
-        (Want::Trap(want), Err(stop)) if stop.trap.info().name == want => {}
-        (want, result) => return Err(format!("{result:x?}, wanted {want:x?}\n{text}").into()),
-    }
-    match case.fuel {
-        Some(fuel) if fuel != outcome.fuel_used => Err(format!("fuel {}, wanted {fuel}", outcome.fuel_used).into()),
-        _ => Ok(()),
-    }
 }
