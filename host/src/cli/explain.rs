@@ -16,7 +16,7 @@ const DIM: Style = Style::new().dimmed();
 /// Explain the code of an error, of a refusal by the verifier, or of a trap
 #[derive(Args, Debug)]
 pub(super) struct Explain {
-    /// A code, as in `error[unknown-field]`; without one, all codes are listed
+    /// A code, as in `error[unknown-field]` or `trap:out-of-region`; without one, all codes are listed
     code: Option<String>,
 }
 
@@ -50,7 +50,10 @@ impl Explain {
                 // As people copy it: `unknown-field`, `error[unknown-field]`.
                 let code = code.trim();
                 let code = code.split_once('[').and_then(|(_, rest)| rest.strip_suffix(']')).unwrap_or(code);
-                let found: Vec<&Page> = pages.iter().filter(|page| page.code == code).collect();
+                // Some refusals and traps share a name: `trap:read-only` is the one, `refusal:read-only` the other.
+                let (kind, name) = code.split_once(':').unwrap_or(("", code));
+                let found: Vec<&Page> =
+                    pages.iter().filter(|page| page.code == name && page.by.starts_with(kind)).collect();
                 if found.is_empty() {
                     anyhow::bail!("there is no code `{}`; `trapline explain` lists all", escape(code));
                 }
@@ -78,7 +81,7 @@ fn pages() -> Vec<Page> {
     });
     let refusals = REFUSALS.iter().map(|(code, text)| Page { by: "refusal of the verifier", code, title: "", text });
     let traps =
-        TRAPS.iter().map(|trap| Page { by: "trap", code: trap.name, title: trap.message, text: trap_page(trap.name) });
+        TRAPS.iter().map(|trap| Page { by: "trap", code: trap.name, title: trap.message, text: trap.explanation });
     diagnostics.chain(refusals).chain(traps).collect()
 }
 
@@ -197,47 +200,6 @@ is the same on every machine. Split the program.",
     ),
     ("inconsistent", "The verifier contradicts itself. This is a bug in Trapline; please report it with the program."),
 ];
-
-fn trap_page(name: &str) -> &'static str {
-    match name {
-        "fuel-exhausted" => {
-            "\
-The program used up its fuel: one unit an instruction, and one for every 16 bytes that a helper works through. This is
-the one trap that a proved program can meet, and only one whose proved worst case is above its limit. The event was
-judged by all other rules. Simplify the rule, or split it."
-        }
-        "out-of-region" => {
-            "\
-The program touched memory outside of every region. A proved program cannot do that: if this happened to a rule, it is
-a bug in Trapline, and the trap kept it from doing harm. Unproved programs (`trapline debug exec`) meet it when they
-use a bad address, such as 0."
-        }
-        "read-only" => "The program stored into memory that programs only read. A proved program cannot do that.",
-        "record-too-short" => {
-            "\
-The record of the event has fewer fields than the program was linked for, so the program was not entered. This is what
-stops content made for 21 fields from reading the 21st of an event that has 20. Loading checks what sources supply, so
-that this does not happen in operation."
-        }
-        "region-too-short" => {
-            "Memory other than the record is shorter than what the program was proved for. It was not entered."
-        }
-        "predicted-range" => {
-            "\
-A memory access went outside the range that the verifier had proved for it. The interpreter checks each access against
-the proof; that they differ is a bug in Trapline. Please report it with the program."
-        }
-        "call-depth" => "Local calls were nested deeper than eight frames.",
-        "helper-argument" => {
-            "A helper was called with an argument that it cannot take, such as an address that is not the record's."
-        }
-        "bad-pc" => {
-            "Execution left the program. The structural check at load makes this impossible; it is a bug in Trapline."
-        }
-        "invalid-verdict" => "A rule ended with an r0 that is no verdict. A proved program cannot do that.",
-        _ => "",
-    }
-}
 
 #[cfg(test)]
 mod tests {
