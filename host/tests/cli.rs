@@ -172,9 +172,19 @@ fn help_and_usage() {
 }
 
 #[test]
+fn an_explanation_of_a_name_that_two_have_can_be_told_apart() {
+    let bench = Bench::new(&[]);
+    bench.run(&["explain", "read-only"]).exits(0).prints("refusal of the verifier").prints("  trap\n");
+    let trap = bench.run(&["explain", "trap:read-only"]).exits(0).prints("  trap\n");
+    assert!(!trap.stdout.contains("refusal"), "{}", trap.stdout);
+    let refusal = bench.run(&["explain", "refusal:read-only"]).exits(0).prints("refusal of the verifier");
+    assert!(!refusal.stdout.contains("  trap"), "{}", refusal.stdout);
+    bench.run(&["explain", "trap:unreachable"]).exits(2).says("no code");
+}
+
+#[test]
 fn what_comes_later_says_so() {
     let bench = Bench::new(&[("e.jsonl", ""), ("r.trap", RULE), ("s.yml", "title: x"), ("o.o", "")]);
-    bench.run(&["verify", "some.o", "--format", "json"]).exits(2).prints_nothing().says("later version");
     for options in [
         &["--engine", "jit"][..],
         &["--threads", "2"],
@@ -363,6 +373,9 @@ fn debug_prints_each_stage() {
         bench.run(&["debug", stage, "r.trap"]).exits(0).prints(text);
     }
     bench.run(&["debug", "asm", "nowhere.trap"]).exits(2).says("nowhere.trap");
+    let bench = Bench::new(&[("p.asm", "#! memory 8\nldxb r0, [r1+7]\nexit\n"), ("bad.asm", "frob")]);
+    bench.run(&["debug", "state", "p.asm"]).exits(0).prints("r1=pointer to buffer").prints("# proved: 2 instructions");
+    bench.run(&["debug", "state", "bad.asm"]).exits(2).says("not-assembled");
 }
 
 #[test]
@@ -391,6 +404,41 @@ fn debug_exec_runs_cases() {
     assert_eq!(ran.stdout.lines().count(), 5);
     bench.run(&["debug", "exec", "--cases", "c.jsonl", "--engine", "jit"]).exits(2).says("later version");
     bench.run(&["debug", "exec", "--cases", "none.jsonl"]).exits(2).says("none.jsonl");
+    let ran = bench.run(&["debug", "exec", "--cases", "c.jsonl", "--fuel", "1"]).exits(0);
+    assert_eq!((&ran.json_lines()[0]["outcome"], &ran.json_lines()[0]["fuel"]), (&json!("trap"), &json!(0)));
+}
+
+#[test]
+#[cfg(not(feature = "rbpf"))]
+fn without_rbpf_a_build_says_how_to_get_one_that_has_it() {
+    let bench = Bench::new(&[("c.jsonl", "")]);
+    for engine in ["rbpf", "interpreter,rbpf"] {
+        let ran = bench.run(&["debug", "exec", "--cases", "c.jsonl", "--engine", engine]);
+        ran.exits(2).prints_nothing().says("--features rbpf");
+    }
+}
+
+#[test]
+#[cfg(feature = "rbpf")]
+fn debug_exec_compares_machines() {
+    // The second is `movsx`, which rbpf takes for a move; the third an opcode that neither has.
+    let cases = "\
+{\"name\":\"two\",\"raw\":\"b7000000020000009500000000000000\"}
+{\"name\":\"sign\",\"raw\":\"b701000080000000bf100800000000009500000000000000\"}
+{\"name\":\"bad opcode\",\"raw\":\"ff000000000000009500000000000000\"}
+";
+    let bench = Bench::new(&[("c.jsonl", cases), ("same.jsonl", cases.lines().next().unwrap())]);
+    let rbpf = bench.run(&["debug", "exec", "--cases", "c.jsonl", "--engine", "rbpf"]).exits(0).json_lines();
+    assert_eq!(rbpf.len(), 3);
+    assert_eq!((&rbpf[0]["r0"], &rbpf[0]["fuel"]), (&json!("0x2"), &Value::Null));
+    let compare = ["debug", "exec", "--engine", "interpreter,rbpf", "--cases"];
+    let ran = bench.run(&[&compare[..], &["c.jsonl"]].concat()).exits(1).says("3 cases: 1 agree, 1 differ");
+    let differences = ran.json_lines();
+    assert_eq!(differences.len(), 1);
+    assert_eq!(differences[0]["name"], "sign");
+    assert_eq!(differences[0]["engines"]["interpreter"]["r0"], "0xffffffffffffff80");
+    assert_eq!(differences[0]["engines"]["rbpf"]["r0"], "0x80");
+    bench.run(&[&compare[..], &["same.jsonl"]].concat()).exits(0).prints_nothing().says("1 agree, 0 differ");
 }
 
 #[test]

@@ -4,19 +4,18 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use trapline_engine::{Domain, LinkOptions};
 use trapline_programs::catalogue::catalogue;
 use trapline_programs::compile::{compile, decide, families};
 use trapline_programs::diagnostic::{Diagnostic, Level};
 use trapline_programs::hir::Rule;
 use trapline_programs::{codegen, hir, lang, mir};
-use trapline_vm::helper::RULE_HELPERS;
 use trapline_vm::isa::disassemble_at;
 use trapline_vm::program::{Loaded, Object};
 use trapline_vm::verifier::{Limits, verify_observed};
 
 use super::exec::Exec;
 use super::rules::read;
+use super::verify::subject::{self, Found, Options, Subject};
 use super::{Console, Outcome, OutputError, diagnostics};
 use crate::sink::terminal::escape;
 
@@ -31,14 +30,17 @@ pub(super) enum Debug {
     Mir(File),
     /// Print the bytecode of each rule
     Asm(File),
-    /// Print what the verifier knows before each instruction of each rule
+    /// Print what the verifier knows before each instruction, of the programs of any file that `verify` takes
+    ///
+    /// The states come in the order in which the proof looks at them. An instruction of a loop that is explored, or of
+    /// a function that is called at several places, comes once for each time that it is looked at.
     State(File),
     Exec(Exec),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct File {
-    /// A rule file
+    /// A rule file; for `state` also an object file, assembly, hex or cases
     file: PathBuf,
 }
 
@@ -86,7 +88,21 @@ impl File {
 
     /// What the verifier knows, each rule linked in a domain of its own, so that other rules change nothing.
     fn state(&self) -> anyhow::Result<Outcome> {
-        self.each_rule(|_, objects| objects.iter().map(states).collect())
+        let console = Console::new();
+        let mut outcome = Outcome::Done;
+        for found in subject::find(std::slice::from_ref(&self.file), Options::default(), &console)? {
+            match found {
+                Found::Program(subject) => print(&states(&subject))?,
+                Found::Refused(refused) => {
+                    diagnostics::print_all(&console, &refused.diagnostics);
+                    if refused.diagnostics.is_empty() {
+                        console.error(&format!("{}: {}: {}", refused.file, refused.code, refused.message));
+                    }
+                    outcome = Outcome::Refused;
+                }
+            }
+        }
+        Ok(outcome)
     }
 
     fn each_rule(&self, text: impl Fn(&Rule, &[Object]) -> String) -> anyhow::Result<Outcome> {
@@ -106,13 +122,10 @@ impl File {
 }
 
 /// The state before each instruction, and the verdict.
-fn states(object: &Object) -> String {
-    let mut text = format!("# {} on {}\n", object.name, object.family);
-    let linked = match Domain::new(catalogue().clone()).link(object, &LinkOptions::default()) {
-        Ok(linked) => linked,
-        Err(error) => return format!("{text}# refused: {error}\n"),
-    };
-    let loaded = match Loaded::new(linked.program().clone(), &RULE_HELPERS) {
+fn states(subject: &Subject) -> String {
+    let family = subject.grants.family.as_ref().map_or(String::new(), |family| format!(" on {family}"));
+    let mut text = format!("# {}{family}\n", subject.program.name);
+    let loaded = match Loaded::new(subject.program.clone(), subject.helpers) {
         Ok(loaded) => loaded,
         Err(error) => return format!("{text}# refused: {error}\n"),
     };

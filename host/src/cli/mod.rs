@@ -17,7 +17,6 @@ mod diagnostics;
 mod exec;
 mod explain;
 mod fields;
-mod later;
 mod list;
 mod load;
 mod man;
@@ -30,6 +29,7 @@ mod summary;
 mod telling;
 mod test;
 mod unload;
+mod verify;
 
 use std::io;
 use std::process::ExitCode;
@@ -72,13 +72,12 @@ enum Command {
     List(list::List),
     Replay(replay::Replay),
     Check(check::Check),
+    Verify(verify::Verify),
     Test(test::Test),
     Fields(fields::Fields),
     Explain(explain::Explain),
     #[command(subcommand)]
     Debug(debug::Debug),
-    #[command(hide = true)]
-    Verify(later::Verify),
     Completions(completions::Completions),
     Man(man::Man),
 }
