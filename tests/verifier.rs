@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The kind is `raw LENGTH`, or `rule` with any of `fields=COUNT slots=.. predicates=.. masks=.. helpers=..`
-//! (`fields` is how many slots the record has); `states` after it asks for the state before each instruction. The
+//! (`fields` is how many slots the record has); `map=KIND:KEY_LEN:VALUE_LEN:ENTRIES`, once for each map of the program
+//! (`array`, `data`, `hash`, `lru`, `lpm`, `window`, `distinct`, `seen`); `states` after it asks for the state before each instruction. The
 //! verdict, `accepted` or `rejected CODE at PC`, is written by hand and never refreshed; the text below it is, by
 //! `UPDATE_EXPECT=1`. Review the difference.
 
@@ -22,12 +23,13 @@ use std::path::{Path, PathBuf};
 
 use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::isa::{assemble, disassemble_at};
+use trapline_vm::map::{MapDecl, MapKind, PlacedMap, Placement};
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Line, Loaded, Manifest, Program, ProgramKind};
 use trapline_vm::record::slots_len;
 use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
 
 /// What a program can be refused for. Budgets have their own tests; that the verifier contradicts itself has none.
-const CODES: [&str; 23] = [
+const CODES: [&str; 27] = [
     "malformed",
     "loop",
     "local-call",
@@ -35,6 +37,8 @@ const CODES: [&str; 23] = [
     "unusable-register",
     "not-a-number",
     "pointer-arithmetic",
+    "comparison",
+    "may-be-null",
     "pointer-offset",
     "not-a-pointer",
     "out-of-bounds",
@@ -43,11 +47,13 @@ const CODES: [&str; 23] = [
     "not-granted",
     "straddles",
     "uninitialised-stack",
+    "unreadable",
     "part-of-pointer",
     "pointer-stored",
     "helper-not-granted",
     "argument-not-constant",
     "argument",
+    "not-for-helpers",
     "not-a-verdict",
     "pointer-returned",
     "accepted",
@@ -91,7 +97,7 @@ fn kind(header: &str) -> (ProgramKind, &'static HelperTable) {
         return (ProgramKind::Raw { memory_len }, &RAW_HELPERS);
     }
     let mut manifest = Manifest { record_len: slots_len(0), ..Manifest::default() };
-    for word in words.filter(|word| *word != "states") {
+    for word in words.filter(|word| *word != "states" && !word.starts_with("map=")) {
         match word.split_once('=').expect("rule settings are NAME=VALUE") {
             ("fields", count) => manifest.record_len = slots_len(count.parse().unwrap()),
             ("slots", list) => manifest.slots = numbers(list),
@@ -104,13 +110,40 @@ fn kind(header: &str) -> (ProgramKind, &'static HelperTable) {
     (ProgramKind::Rule(manifest), &RULE_HELPERS)
 }
 
+/// The maps that a case declares, in order, placed as linking would.
+fn maps(header: &str) -> Vec<PlacedMap> {
+    let mut placement = Placement::default();
+    let declared = header.split_whitespace().filter_map(|word| word.strip_prefix("map="));
+    let place = |(index, text): (usize, &str)| {
+        let (kind, lengths) = text.split_once(':').expect("maps are KIND:KEY_LEN:VALUE_LEN:ENTRIES");
+        let lengths: Vec<u32> = lengths.split(':').map(|length| length.parse().unwrap()).collect();
+        let [key_len, value_len, entries] = lengths[..] else { panic!("{text} lacks a length") };
+        let kind = match kind {
+            "array" => MapKind::Array,
+            "data" => MapKind::Data,
+            "hash" => MapKind::Hash,
+            "lru" => MapKind::LruHash,
+            "lpm" => MapKind::LpmTrie,
+            "window" => MapKind::Window { window_ns: 1_000_000_000, panes: 10 },
+            "distinct" => MapKind::Distinct { window_ns: 1_000_000_000, members: 16 },
+            "seen" => MapKind::Seen { ttl_ns: 1_000_000_000 },
+            other => panic!("unknown kind of map {other}"),
+        };
+        let contents = if kind == MapKind::Data { vec![7; value_len as usize] } else { Vec::new() };
+        let decl = MapDecl { name: format!("m{index}"), kind, key_len, value_len, entries, contents };
+        placement.place(decl).unwrap()
+    };
+    declared.enumerate().map(place).collect()
+}
+
 /// The verdict and the text for a case.
 fn judge(case: &Case) -> (String, String) {
     let assembly = assemble(&case.code).unwrap_or_else(|errors| panic!("`{}`: {errors:?}", case.name));
     let (kind, helpers) = kind(&case.header);
     let lines = (0..).zip(&assembly.lines).map(|(pc, line)| Line { pc, line: *line }).collect();
     let name = "case".to_owned();
-    let program = Program { name, kind, code: assembly.code, lines, maps: Vec::new(), fuel_limit: FUEL_LIMIT_DEFAULT };
+    let maps = maps(&case.header);
+    let program = Program { name, kind, code: assembly.code, lines, maps, fuel_limit: FUEL_LIMIT_DEFAULT };
     let mut states = String::new();
     let result = match Loaded::new(program.clone(), helpers) {
         Ok(loaded) => verify_observed(loaded, Limits::default(), &mut |pc, state| {

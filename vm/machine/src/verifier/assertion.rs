@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::isa::{AluOp, Decoded, FRAME_POINTER, Kind, Operand, Role, Size, Width};
+use crate::isa::{AluOp, Cond, Decoded, FRAME_POINTER, Kind, Operand, Role, Size, Width};
 
 /// Bytes that an instruction accesses: `size` at `base + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,17 @@ pub enum Assertion {
         /// The second operand, if it is a register.
         src: Option<u8>,
     },
+    /// The comparison is allowed for what its operands are; `src` is None for an immediate.
+    Comparable {
+        /// The condition.
+        cond: Cond,
+        /// Its width.
+        width: Width,
+        /// The first operand.
+        dst: u8,
+        /// The second operand, if it is a register.
+        src: Option<u8>,
+    },
     /// The bytes lie within one region, within what the program may touch there.
     Accessible(Place, Mode),
     /// The value of the register may be stored in the place: addresses go to the stack only, whole.
@@ -84,6 +95,10 @@ impl fmt::Display for Assertion {
                 write!(f, "the operation is defined for what r{dst} and r{src} hold")
             }
             Self::Operands { dst, src: None, .. } => write!(f, "the operation is defined for what r{dst} holds"),
+            Self::Comparable { dst, src: Some(src), .. } => {
+                write!(f, "the comparison is defined for what r{dst} and r{src} hold")
+            }
+            Self::Comparable { dst, src: None, .. } => write!(f, "the comparison is defined for what r{dst} holds"),
             Self::Accessible(place, mode) => {
                 let (what, bytes) = (mode, place.size.bytes());
                 write!(f, "{what} {bytes} byte{} at {place} is allowed", if bytes == 1 { "" } else { "s" })
@@ -153,11 +168,13 @@ pub(super) fn assertions(instruction: &Decoded, parameters: u8, list: &mut Vec<A
                 }
             }
         }
-        Kind::Branch(_, _, operand) => {
-            list.push(Assertion::Number(dst));
-            if operand == Operand::Reg {
-                list.push(Assertion::Number(src));
+        Kind::Branch(cond, width, operand) => {
+            let src = (operand == Operand::Reg).then_some(src);
+            list.push(Assertion::Initialised(dst));
+            if let Some(src) = src {
+                list.push(Assertion::Initialised(src));
             }
+            list.push(Assertion::Comparable { cond, width, dst, src });
         }
         Kind::CallHelper => {
             let helper = helper_number(imm);
@@ -194,7 +211,9 @@ pub(super) enum Operands {
     PointerNumber,
     /// A number, then an address.
     NumberPointer,
-    /// Two addresses.
+    /// Two addresses in one object, of which it is known where it lies.
+    SameObject,
+    /// Two other addresses.
     Pointers,
     /// A map, or an address that may be null, beside anything.
     Opaque,
@@ -220,8 +239,35 @@ pub(super) const fn allowed(op: AluOp, width: Width, operands: Operands) -> Opti
         (Operands::Numbers, _, _) => Some(Yields::Number),
         (Operands::PointerNumber, AluOp::Add | AluOp::Sub, Width::W64) => Some(Yields::MovedFirst),
         (Operands::NumberPointer, AluOp::Add | AluOp::Mov, Width::W64) => Some(Yields::MovedSecond),
+        (Operands::SameObject, AluOp::Sub, Width::W64) => Some(Yields::Number),
         (Operands::Opaque, AluOp::Mov, Width::W64) => Some(Yields::MovedSecond),
         _ => None,
+    }
+}
+
+/// What is compared, in either order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// Two numbers.
+    Numbers,
+    /// An address and 0.
+    PointerZero,
+    /// An address that may be null and 0.
+    NullableZero,
+    /// Two addresses in one object, of which it is known where it lies.
+    SameObject,
+    /// Anything else.
+    Other,
+}
+
+/// The allow-list of comparisons.
+pub(super) const fn comparable(cond: Cond, width: Width, compared: Compared) -> bool {
+    match (compared, cond, width) {
+        (Compared::Numbers, _, _) => true,
+        (Compared::PointerZero | Compared::NullableZero, Cond::Eq | Cond::Ne, Width::W64) => true,
+        (Compared::SameObject, Cond::Set, _) => false,
+        (Compared::SameObject, _, Width::W64) => true,
+        _ => false,
     }
 }
 
@@ -240,11 +286,12 @@ mod tests {
                 Operands::Numbers,
                 Operands::PointerNumber,
                 Operands::NumberPointer,
+                Operands::SameObject,
                 Operands::Pointers,
                 Operands::Opaque,
             ] {
                 match allowed(op, width, operands) {
-                    Some(Yields::Number) => assert_eq!(operands, Operands::Numbers, "{}", row.mnemonic),
+                    Some(Yields::Number) if operands == Operands::Numbers => {}
                     Some(_) => found.push(format!("{} {operands:?}", row.mnemonic)),
                     None => assert_ne!(operands, Operands::Numbers, "{}", row.mnemonic),
                 }
@@ -252,7 +299,48 @@ mod tests {
         }
         assert_eq!(
             found,
-            ["add PointerNumber", "add NumberPointer", "sub PointerNumber", "mov NumberPointer", "mov Opaque"]
+            [
+                "add PointerNumber",
+                "add NumberPointer",
+                "sub PointerNumber",
+                "sub SameObject",
+                "mov NumberPointer",
+                "mov Opaque"
+            ]
+        );
+    }
+
+    /// The same of comparisons.
+    #[test]
+    fn the_allow_list_of_comparisons() {
+        let mut found = Vec::new();
+        for row in TABLE {
+            let Kind::Branch(cond, width, Operand::Reg) = row.kind else { continue };
+            assert!(comparable(cond, width, Compared::Numbers) && !comparable(cond, width, Compared::Other));
+            for compared in [Compared::PointerZero, Compared::NullableZero, Compared::SameObject] {
+                if comparable(cond, width, compared) {
+                    found.push(format!("{} {compared:?}", row.mnemonic));
+                }
+            }
+        }
+        assert_eq!(
+            found,
+            [
+                "jeq PointerZero",
+                "jeq NullableZero",
+                "jeq SameObject",
+                "jgt SameObject",
+                "jge SameObject",
+                "jne PointerZero",
+                "jne NullableZero",
+                "jne SameObject",
+                "jsgt SameObject",
+                "jsge SameObject",
+                "jlt SameObject",
+                "jle SameObject",
+                "jslt SameObject",
+                "jsle SameObject"
+            ]
         );
     }
 

@@ -1,22 +1,35 @@
-//! What a program may touch in each region: the manifest of a rule, or the buffer of a raw program.
+//! What a program may touch in each region: the manifest of a rule, the buffer of a raw program, frames and values of
+//! maps.
+//!
+//! A pointer leads into one *object*: a region as a whole, one stack frame, one value of a map. An access has to stay
+//! within it. Where the object lies in its region is added only then: of a value that a look-up found, anywhere among
+//! the values of its map.
 
 use super::assertion::Mode;
 use super::bits::Bits;
+use super::context::Context;
 use super::reason::{Granted, Reason};
 use super::scalar::Scalar;
-use super::state::{Bytes, Pointer, Stack};
+use super::state::{AbstractState, Bytes, Pointer, Stack};
 use crate::isa::Size;
-use crate::memory::{Access, FRAME_LEN, Region};
+use crate::memory::{Access, FRAME_LEN, Region, STACK_LEN};
 use crate::predicate::MASK_LEN;
 use crate::program::{Manifest, ProgramKind};
 use crate::record::{GROUP_LEN, GROUP_SLOTS, HEADER_LEN};
 
-/// Bytes of a region that this kind of program can rely on; 0 if it has none of it.
+/// Bytes of a region that a program can rely on; 0 if it has none of it.
 ///
 /// Executors check at entry that the regions are at least that long.
-pub(super) fn region_len(kind: &ProgramKind, region: Region) -> u32 {
-    match (region, kind) {
-        (Region::Stack, _) => FRAME_LEN,
+pub(super) fn region_len(context: &Context<'_>, region: Region) -> u32 {
+    match (region, context.kind) {
+        (Region::Stack, _) => STACK_LEN,
+        (Region::MapValues | Region::Constants, _) => {
+            let ends = context.maps.iter().filter(|map| map.region == region).map(|map| {
+                let end = u64::from(map.base).saturating_add(map.decl.values_len());
+                u32::try_from(end).ok().filter(|end| *end <= region.capacity_max()).unwrap_or(0)
+            });
+            ends.max().unwrap_or(0)
+        }
         (Region::Buffer, ProgramKind::Raw { memory_len }) => *memory_len,
         (Region::Record, ProgramKind::Rule(manifest)) => manifest.record_len,
         (Region::Predicates, ProgramKind::Rule(manifest)) => {
@@ -25,23 +38,33 @@ pub(super) fn region_len(kind: &ProgramKind, region: Region) -> u32 {
         (Region::Masks, ProgramKind::Rule(manifest)) => {
             manifest.masks.last().map_or(0, |mask| (u32::from(*mask) + 1) * MASK_LEN)
         }
-        (
-            Region::Record
-            | Region::Predicates
-            | Region::Masks
-            | Region::Buffer
-            | Region::Output
-            | Region::Constants
-            | Region::MapValues,
-            _,
-        ) => 0,
+        (Region::Record | Region::Predicates | Region::Masks | Region::Buffer | Region::Output, _) => 0,
+    }
+}
+
+/// Bytes of the object that a pointer leads into, and where in its region it begins: at the earliest and at the
+/// latest. None if there is no such object.
+fn object_of(context: &Context<'_>, state: &AbstractState, pointer: Pointer) -> Option<(u32, u64, u64)> {
+    match pointer.region {
+        Region::Stack => {
+            state.frame(pointer.object)?;
+            let start = u64::from(pointer.object) * u64::from(FRAME_LEN);
+            Some((FRAME_LEN, start, start))
+        }
+        Region::MapValues | Region::Constants => {
+            let map = context.map(pointer.object).filter(|map| map.region == pointer.region)?;
+            let first = u64::from(map.base);
+            let others = u64::from(map.decl.entries.checked_sub(1)?) * u64::from(map.decl.stride());
+            Some((map.decl.value_len, first, first + others))
+        }
+        region => Some((region_len(context, region), 0, 0)),
     }
 }
 
 /// The one region and the proved range of an access `offset` bytes past a pointer, if the program may make it.
 pub(super) fn access(
-    kind: &ProgramKind,
-    stack: &Stack,
+    context: &Context<'_>,
+    state: &AbstractState,
     pointer: Pointer,
     offset: i32,
     size: Size,
@@ -52,12 +75,18 @@ pub(super) fn access(
     if writes && !region.writable() {
         return Err(Reason::ReadOnly { region });
     }
-    let access = bounds(kind, pointer, offset, size)?;
-    match (region, kind) {
-        (Region::Buffer, ProgramKind::Raw { .. }) => {}
+    let (lo, hi) = bounds(context, state, pointer, offset, size.bytes())?;
+    let access = Access { region, lo, hi, size };
+    match (region, context.kind) {
+        (Region::Buffer, ProgramKind::Raw { .. }) | (Region::MapValues | Region::Constants, _) => {}
         (Region::Stack, _) => {
             if mode != Mode::Write {
-                readable(stack, &access, mode)?;
+                let (frame, bytes) = frame_bytes(&access).ok_or(Reason::Inconsistent)?;
+                let stack = state.frame(frame).ok_or(Reason::Inconsistent)?;
+                let whole = mode == Mode::Read && stack.saved(bytes).is_some();
+                let start = u32::from(frame) * FRAME_LEN;
+                let offset = Scalar::range((lo - start).into(), (hi - start).into(), Bits::B64);
+                readable(stack, Pointer { offset, ..pointer }, bytes, whole)?;
             }
         }
         (Region::Record | Region::Predicates | Region::Masks, ProgramKind::Rule(manifest)) => {
@@ -67,48 +96,79 @@ pub(super) fn access(
             granted(manifest, &access)?;
         }
         // No program of this kind has such a region. Its length is 0, so this is not reached.
-        _ => return Err(Reason::OutOfBounds { region, min: 0, max: 0, size, len: 0 }),
+        _ => return Err(Reason::OutOfBounds { region, object: 0, min: 0, max: 0, bytes: size.bytes(), len: 0 }),
     }
     Ok(access)
 }
 
-/// The range of the first byte, proved to lie within the region with all its bytes.
-fn bounds(kind: &ProgramKind, pointer: Pointer, offset: i32, size: Size) -> Result<Access, Reason> {
-    let region = pointer.region;
-    let len = region_len(kind, region);
+/// Whether a helper may read this many bytes from a pointer on, as a key or a value: initialised bytes of the stack,
+/// a value of a map, data, the buffer.
+pub(super) fn readable_bytes(
+    context: &Context<'_>,
+    state: &AbstractState,
+    pointer: Pointer,
+    bytes: u32,
+) -> Result<(), Reason> {
+    match pointer.region {
+        Region::Stack | Region::MapValues | Region::Constants | Region::Buffer => {}
+        region @ (Region::Record | Region::Predicates | Region::Masks | Region::Output) => {
+            return Err(Reason::NotForHelpers { region });
+        }
+    }
+    let (lo, hi) = bounds(context, state, pointer, 0, bytes)?;
+    if pointer.region == Region::Stack {
+        let (start, len) = (lo % FRAME_LEN, (hi - lo).saturating_add(bytes));
+        let bytes = Bytes::new(start, len).ok_or(Reason::Inconsistent)?;
+        let stack = state.frame(pointer.object).ok_or(Reason::Inconsistent)?;
+        readable(stack, pointer, bytes, false)?;
+    }
+    Ok(())
+}
+
+/// The range of the first byte in the region, proved to lie within the object with all its bytes.
+fn bounds(
+    context: &Context<'_>,
+    state: &AbstractState,
+    pointer: Pointer,
+    offset: i32,
+    bytes: u32,
+) -> Result<(u32, u32), Reason> {
+    let (len, first, last) = object_of(context, state, pointer).unwrap_or((0, 0, 0));
     // The signed bounds of a sum of two 64-bit numbers, exactly.
     let bounds = pointer.offset.signed();
     let (min, max) = (i128::from(bounds.min) + i128::from(offset), i128::from(bounds.max) + i128::from(offset));
-    match (u32::try_from(min), u32::try_from(max)) {
-        (Ok(lo), Ok(hi)) if lo <= hi && u64::from(hi) + u64::from(size.bytes()) <= u64::from(len) => {
-            Ok(Access { region, lo, hi, size })
-        }
-        _ => Err(Reason::OutOfBounds { region, min, max, size, len }),
+    let Pointer { region, object, .. } = pointer;
+    let outside = Reason::OutOfBounds { region, object, min, max, bytes, len };
+    let (Ok(lo), Ok(hi)) = (u32::try_from(min), u32::try_from(max)) else { return Err(outside) };
+    if lo > hi || u64::from(hi) + u64::from(bytes) > u64::from(len) {
+        return Err(outside);
+    }
+    // Where the object lies is the linker's word; that it lies in the region is not taken on trust.
+    let end = last + u64::from(len);
+    match (u32::try_from(first + u64::from(lo)), u32::try_from(last + u64::from(hi))) {
+        (Ok(lo), Ok(hi)) if end <= u64::from(pointer.region.capacity_max()) => Ok((lo, hi)),
+        _ => Err(outside),
     }
 }
 
-/// All bytes of the frame that an access can touch. None if they are not in it.
-pub(super) fn frame_bytes(access: &Access) -> Option<Bytes> {
-    Bytes::new(access.lo, (access.hi - access.lo).checked_add(access.size.bytes())?)
+/// The frame that an access touches, and all bytes of it that it can touch. None if they are not in one frame.
+pub(super) fn frame_bytes(access: &Access) -> Option<(u16, Bytes)> {
+    let frame = u16::try_from(access.lo / FRAME_LEN).ok()?;
+    let len = access.hi.checked_sub(access.lo)?.checked_add(access.size.bytes())?;
+    Some((frame, Bytes::new(access.lo % FRAME_LEN, len)?))
 }
 
-/// Whether the stack bytes are initialised and hold no address; a whole one may be loaded, though not updated.
-fn readable(stack: &Stack, access: &Access, mode: Mode) -> Result<(), Reason> {
-    let outside = Reason::OutOfBounds {
-        region: Region::Stack,
-        min: access.lo.into(),
-        max: access.hi.into(),
-        size: access.size,
-        len: FRAME_LEN,
-    };
-    let bytes = frame_bytes(access).ok_or(outside)?;
+/// Whether the bytes of a frame are initialised and hold no address, unless it is loaded `whole`.
+fn readable(stack: &Stack, pointer: Pointer, bytes: Bytes, whole: bool) -> Result<(), Reason> {
     if let Some(byte) = stack.first_uninitialised(bytes) {
-        return Err(Reason::UninitialisedStack { offset: byte.cast_signed() - FRAME_LEN.cast_signed() });
+        let offset = byte.cast_signed() - FRAME_LEN.cast_signed();
+        return Err(match stack.why_unreadable(byte) {
+            Some(why) => Reason::Unreadable { offset, why },
+            None => Reason::UninitialisedStack { offset },
+        });
     }
-    let whole = mode == Mode::Read && stack.saved(bytes).is_some();
     if !whole && stack.holds_pointer(bytes) {
-        let offset = Scalar::range(access.lo.into(), access.hi.into(), Bits::B64);
-        return Err(Reason::PartOfPointer { pointer: Pointer { region: Region::Stack, object: 0, offset } });
+        return Err(Reason::PartOfPointer { pointer });
     }
     Ok(())
 }
@@ -168,7 +228,8 @@ mod tests {
 
     fn read(kind: &ProgramKind, region: Region, offset: u64, size: Size) -> Result<Access, &'static str> {
         let pointer = RegType::pointer(region, offset).as_pointer().unwrap();
-        access(kind, &Stack::default(), pointer, 0, size, Mode::Read).map_err(|reason| reason.code())
+        let context = Context { kind, ..Context::of(&[]) };
+        access(&context, &AbstractState::entry(), pointer, 0, size, Mode::Read).map_err(|reason| reason.code())
     }
 
     const SIZES: [Size; 4] = [Size::Byte, Size::Half, Size::Word, Size::Double];
@@ -255,7 +316,9 @@ mod tests {
         let at = |min, max, offset, mode| {
             let pointer =
                 Pointer { region: Region::Buffer, object: 0, offset: Scalar::signed_range(min, max, Bits::B64) };
-            access(&raw, &Stack::default(), pointer, offset, Size::Double, mode).map_err(|reason| reason.code())
+            let context = Context { kind: &raw, ..Context::of(&[]) };
+            access(&context, &AbstractState::entry(), pointer, offset, Size::Double, mode)
+                .map_err(|reason| reason.code())
         };
         for mode in [Mode::Read, Mode::Write, Mode::Update] {
             let want = Access { region: Region::Buffer, lo: 0, hi: 56, size: Size::Double };
@@ -275,7 +338,9 @@ mod tests {
         for region in [Region::Record, Region::Predicates, Region::Masks, Region::Constants] {
             for mode in [Mode::Write, Mode::Update] {
                 let pointer = RegType::pointer(region, 1 << 40).as_pointer().unwrap();
-                let refused = access(&rule(), &Stack::default(), pointer, 0, Size::Byte, mode);
+                let (kind, state) = (rule(), AbstractState::entry());
+                let context = Context { kind: &kind, ..Context::of(&[]) };
+                let refused = access(&context, &state, pointer, 0, Size::Byte, mode);
                 assert_eq!(refused.map_err(|reason| reason.code()), Err("read-only"));
             }
         }

@@ -4,17 +4,16 @@
 //! assumed to be like another.
 
 use super::assertion::{Assertion, Mode, assertions, helper_number, place};
-use super::bits::Bits;
 use super::capability::region_len;
 use super::cfg::{BlockId, Cfg};
-use super::check::Context;
+use super::context::Context;
 use super::cost::{BlockCost, worst_fuel};
 use super::reason::Reason;
 use super::report::{Cause, Decision, Rejection, Report};
 use super::scalar::Scalar;
 use super::state::{AbstractState, RegType};
 use super::{Limits, Observer, transfer};
-use crate::helper::{ArgType, Helper, KnownArguments, Returns};
+use crate::helper::{ArgType, Helper, KnownArguments};
 use crate::isa::{Decoded, Kind, Role, disassemble_at};
 use crate::memory::{Access, FRAME_LEN, Region};
 use crate::program::{Loaded, ProgramKind};
@@ -68,7 +67,7 @@ impl<'p, 'o> Explorer<'p, 'o> {
     pub(super) fn new(program: &'p Loaded, limits: Limits, observe: Observer<'o>) -> Self {
         Self {
             program,
-            context: Context { kind: &program.program().kind, helpers: program.helpers() },
+            context: Context::new(program),
             limits,
             observe,
             pending: Vec::new(),
@@ -127,7 +126,7 @@ impl<'p, 'o> Explorer<'p, 'o> {
             let fits = self.program.at(pc).and_then(place).is_some_and(|(place, mode)| {
                 access.size == place.size
                     && access.lo <= access.hi
-                    && access.end() <= u64::from(region_len(self.context.kind, access.region))
+                    && access.end() <= u64::from(region_len(&self.context, access.region))
                     && (mode == Mode::Read || access.region.writable())
             });
             if !fits {
@@ -204,14 +203,10 @@ impl<'p, 'o> Explorer<'p, 'o> {
             *entry = access;
             self.note_access(&access);
         }
-        let mut result = Scalar::unknown(Bits::B64);
         if let Some(helper) = helper {
             self.note_call(id, helper, state);
-            if let Returns::Number { min, max } = helper.returns {
-                result = Scalar::signed_range(min, max, Bits::B64);
-            }
         }
-        transfer::step(state, instruction, access.as_ref(), result);
+        transfer::step(&self.context, state, instruction, access.as_ref());
         if !state.is_consistent_after(instruction) {
             return Err(refusal(pc, None, Reason::Inconsistent));
         }
@@ -238,13 +233,13 @@ impl<'p, 'o> Explorer<'p, 'o> {
         match (successors.taken, successors.next) {
             (Some(target), Some(next)) => {
                 let mut taken = self.copy(&state);
-                if transfer::assume(&mut taken, instruction, true) {
+                if transfer::assume(&self.context, &mut taken, instruction, true) {
                     self.cost(id).taken = true;
                     self.arrive(target, taken, way(true), decisions + 1, pc)?;
                 } else {
                     self.pool.push(taken);
                 }
-                if transfer::assume(&mut state, instruction, false) {
+                if transfer::assume(&self.context, &mut state, instruction, false) {
                     self.cost(id).next = true;
                     self.arrive(next, state, way(false), decisions + 1, pc)?;
                 } else {
@@ -343,7 +338,7 @@ impl<'p, 'o> Explorer<'p, 'o> {
                 let entry = within.checked_sub(GROUP_SLOTS).map_or(within, |value| value / 8);
                 self.note_slot(u64::from(group * GROUP_SLOTS + entry));
             }
-            Region::Stack => self.stack_bytes = self.stack_bytes.max(FRAME_LEN.saturating_sub(access.lo)),
+            Region::Stack => self.stack_bytes = self.stack_bytes.max(FRAME_LEN - access.lo % FRAME_LEN),
             _ => {}
         }
     }
@@ -476,7 +471,7 @@ fn involved(instruction: &Decoded, parameters: usize, state: &AbstractState) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BYTES_MAX, STEPS_MAX, Verified, verify, verify_observed};
+    use super::super::{BYTES_MAX, Bits, STEPS_MAX, Verified, verify, verify_observed};
     use super::*;
     use crate::helper::RAW_HELPERS;
     use crate::isa::assemble;

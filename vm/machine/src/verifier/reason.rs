@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::state::{Pointer, RegType, Why, region_name};
-use crate::helper::ArgType;
+use crate::helper::{ArgType, MapKinds};
 use crate::isa::{Size, Width};
 use crate::memory::Region;
 
@@ -45,6 +45,20 @@ pub enum Reason {
         /// The operands.
         operands: Box<(RegType, RegType)>,
     },
+    /// A comparison of addresses that is not on the allow-list.
+    Comparison {
+        /// The width.
+        width: Width,
+        /// What is compared.
+        operands: Box<(RegType, RegType)>,
+    },
+    /// What a look-up found is used, and it may be null.
+    MayBeNull {
+        /// The register.
+        register: u8,
+        /// The map, by index.
+        map: u16,
+    },
     /// An address moved by too much, or by an unknown amount.
     PointerOffset {
         /// Where it would point.
@@ -63,13 +77,15 @@ pub enum Reason {
     OutOfBounds {
         /// The region.
         region: Region,
+        /// Which object of it, as in [`Pointer::object`].
+        object: u16,
         /// Least offset of its first byte.
         min: i128,
         /// Greatest offset of its first byte.
         max: i128,
         /// Bytes accessed.
-        size: Size,
-        /// Bytes the region has.
+        bytes: u32,
+        /// Bytes the object has.
         len: u32,
     },
     /// The region is read-only.
@@ -103,6 +119,13 @@ pub enum Reason {
         /// Its offset from the frame pointer.
         offset: i32,
     },
+    /// A stack byte is read that no longer means anything.
+    Unreadable {
+        /// Its offset from the frame pointer.
+        offset: i32,
+        /// Why.
+        why: Why,
+    },
     /// Stack bytes are read that are part of a saved address.
     PartOfPointer {
         /// The bytes' region and offset.
@@ -111,7 +134,7 @@ pub enum Reason {
     /// An address is stored outside the stack, or not whole, or not in an aligned slot, or at an unknown place.
     PointerStored {
         /// What is stored, and where to.
-        stored: Box<(Pointer, Pointer)>,
+        stored: Box<(RegType, Pointer)>,
         /// With how many bytes.
         size: Size,
     },
@@ -144,6 +167,12 @@ pub enum Reason {
         want: ArgType,
     },
 
+    /// A helper is to read from a region that helpers do not read keys and values from.
+    NotForHelpers {
+        /// The region.
+        region: Region,
+    },
+
     // result
     /// The result of a rule can be something else than a verdict.
     NotAVerdict {
@@ -153,7 +182,7 @@ pub enum Reason {
     /// The result is an address.
     PointerReturned {
         /// What `r0` holds.
-        pointer: Pointer,
+        value: RegType,
     },
 
     // the verifier itself
@@ -189,6 +218,17 @@ impl fmt::Display for Granted {
     }
 }
 
+/// Kinds of maps in words.
+const fn kinds_name(kinds: MapKinds) -> &'static str {
+    match kinds {
+        MapKinds::Values => "an array, hash, trie or data",
+        MapKinds::Entries => "an array, hash or trie",
+        MapKinds::Window => "a window",
+        MapKinds::Distinct => "a distinct counter",
+        MapKinds::Seen => "a seen-set",
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -206,22 +246,33 @@ impl fmt::Display for Reason {
                 let bits = if *width == Width::W64 { "64-bit" } else { "32-bit" };
                 write!(f, "this {bits} operation is not defined for {dst} and {src}")
             }
+            Self::Comparison { width, operands } => {
+                let (dst, src) = operands.as_ref();
+                let bits = if *width == Width::W64 { "64-bit" } else { "32-bit" };
+                write!(f, "this {bits} comparison is not defined for {dst} and {src}")
+            }
+            Self::MayBeNull { register, map } => {
+                write!(f, "r{register} may be null: it is what a look-up in map {map} found")
+            }
             Self::PointerOffset { pointer } => write!(f, "the address would be moved too far: {pointer}"),
+            Self::NotAPointer { register, value: value @ RegType::Map(_) } => {
+                write!(f, "r{register} is no address: {value}")
+            }
             Self::NotAPointer { register, value } => {
                 write!(f, "r{register} is a number, not an address into a region: {value}")
             }
-            Self::OutOfBounds { region, min, max, size, len } => {
-                let last = max + i128::from(size.bytes());
+            Self::OutOfBounds { region, object, min, max, bytes, len } => {
+                let last = max + i128::from(*bytes);
                 // The stack reads from the frame pointer down, as in assembly.
                 let shift = if *region == Region::Stack { i128::from(*len) } else { 0 };
                 let (lowest, highest) = (-shift, i128::from(*len) - shift);
-                write!(
-                    f,
-                    "the access can reach bytes {}..{} of the {}, which has {lowest}..{highest}",
-                    min - shift,
-                    last - shift,
-                    region_name(*region)
-                )
+                write!(f, "the access can reach bytes {}..{} of ", min - shift, last - shift)?;
+                match region {
+                    Region::MapValues => write!(f, "a value of map {object}")?,
+                    Region::Constants => write!(f, "the data of map {object}")?,
+                    region => write!(f, "the {}", region_name(*region))?,
+                }
+                write!(f, ", which has {lowest}..{highest}")
             }
             Self::ReadOnly { region } => write!(f, "programs may only read the {}", region_name(*region)),
             Self::VariableOffset { pointer } => {
@@ -240,12 +291,18 @@ impl fmt::Display for Reason {
             Self::UninitialisedStack { offset } => {
                 write!(f, "the stack byte at r10{offset:+} is not written on every path to here, or held an address")
             }
+            Self::Unreadable { offset, why } => write!(f, "the stack bytes at r10{offset:+} held {why}"),
             Self::PartOfPointer { pointer } => {
                 write!(f, "bytes of a saved address would be used as a number, at {pointer}")
             }
             Self::PointerStored { stored, size } => {
-                let (pointer, target) = stored.as_ref();
-                write!(f, "an address ({pointer}) would be stored with {} bytes at {target}", size.bytes())
+                let (value, target) = stored.as_ref();
+                match value {
+                    RegType::Pointer(pointer) => write!(f, "an address ({pointer})")?,
+                    value @ RegType::Map(_) => write!(f, "{value}")?,
+                    value => write!(f, "a {value}")?,
+                }
+                write!(f, " would be stored with {} bytes at {target}", size.bytes())
             }
             Self::UnknownHelper { helper } => write!(f, "there is no helper {helper}"),
             Self::HelperNotGranted { helper } => {
@@ -260,7 +317,7 @@ impl fmt::Display for Reason {
                     ArgType::Slot => f.write_str("the number of a field slot that the program declares"),
                     ArgType::ConstMask(mask) => write!(f, "a constant with no bits outside {mask:#x}"),
                     ArgType::ConstMax(max) => write!(f, "a constant of at most {max}"),
-                    ArgType::Map(kinds) => write!(f, "a map of the program ({kinds:?})"),
+                    ArgType::Map(kinds) => write!(f, "a map of the program: {}", kinds_name(*kinds)),
                     ArgType::Key => {
                         f.write_str("the address of a key: initialised bytes, as many as keys of the map have")
                     }
@@ -270,7 +327,11 @@ impl fmt::Display for Reason {
                 }
             }
             Self::NotAVerdict { value } => write!(f, "r0 is {value}, and a verdict is 0, 1 or 2"),
-            Self::PointerReturned { pointer } => write!(f, "r0 is an address: {pointer}"),
+            Self::NotForHelpers { region } => {
+                write!(f, "the helper would read from the {}", region_name(*region))
+            }
+            Self::PointerReturned { value: RegType::Pointer(pointer) } => write!(f, "r0 is an address: {pointer}"),
+            Self::PointerReturned { value } => write!(f, "r0 is no number: {value}"),
             Self::Budget { what, limit } => write!(f, "verifying takes more than {limit} {what}"),
             Self::Inconsistent => f.write_str("the verifier contradicts itself"),
         }
@@ -288,6 +349,8 @@ impl Reason {
             Self::NotANumber { .. } => "not-a-number",
             Self::FramePointer => "frame-pointer",
             Self::PointerArithmetic { .. } => "pointer-arithmetic",
+            Self::Comparison { .. } => "comparison",
+            Self::MayBeNull { .. } => "may-be-null",
             Self::PointerOffset { .. } => "pointer-offset",
             Self::NotAPointer { .. } => "not-a-pointer",
             Self::OutOfBounds { .. } => "out-of-bounds",
@@ -296,12 +359,14 @@ impl Reason {
             Self::NotGranted { .. } => "not-granted",
             Self::Straddles { .. } => "straddles",
             Self::UninitialisedStack { .. } => "uninitialised-stack",
+            Self::Unreadable { .. } => "unreadable",
             Self::PartOfPointer { .. } => "part-of-pointer",
             Self::PointerStored { .. } => "pointer-stored",
             Self::UnknownHelper { .. } => "unknown-helper",
             Self::HelperNotGranted { .. } => "helper-not-granted",
             Self::ArgumentNotConstant { .. } => "argument-not-constant",
             Self::Argument { .. } => "argument",
+            Self::NotForHelpers { .. } => "not-for-helpers",
             Self::NotAVerdict { .. } => "not-a-verdict",
             Self::PointerReturned { .. } => "pointer-returned",
             Self::Budget { .. } => "budget",
@@ -320,17 +385,22 @@ impl Reason {
             }
             Self::Unusable { why: Why::SomePaths, .. } => "write the register on every path to here",
             Self::Unusable { why: Why::KindsDiffer, .. } => "use one register for one kind of value where paths meet",
-            Self::Unusable { .. } => "write the register before it is read",
-            Self::NotANumber { .. } => {
-                "load the value that the address points to; addresses are neither compared nor computed with"
+            Self::Unusable { why: Why::Invalidated { .. }, .. } | Self::Unreadable { .. } => {
+                "use the value before the call, or look it up again after it"
             }
+            Self::Unusable { .. } => "write the register before it is read",
+            Self::NotANumber { .. } => "load the value that the address points to: an address is not computed with",
+            Self::Comparison { .. } => {
+                "an address may be compared, with 64 bits, with another one into the same object, and for (in)equality with 0"
+            }
+            Self::MayBeNull { .. } => "compare it with 0 first, with 64 bits, and use it only where it is not 0",
             Self::FramePointer => "copy r10 into another register and move that one",
             Self::PointerArithmetic { .. } => {
-                "an address may be copied, and a bounded number added to or subtracted from it, with 64 bits"
+                "with 64 bits, an address may be copied, a bounded number added to or subtracted from it, and the distance taken of two into the same object"
             }
             Self::PointerOffset { .. } => "bound the number first, by a mask or a comparison",
             Self::NotAPointer { .. } => {
-                "memory is reached through r1, r2, r3 and r10 as they are at entry, and copies of them; address 0 is never valid"
+                "memory is reached through the addresses that the program has at entry, and what look-ups find; address 0 is never valid"
             }
             Self::OutOfBounds { min, max, .. } if *min == *max => "access only bytes that the program can rely on",
             Self::OutOfBounds { .. } => "bound the offset first, by a mask or an unsigned comparison with the length",
@@ -349,6 +419,12 @@ impl Reason {
             Self::HelperNotGranted { .. } => "declare the helper in the program's manifest",
             Self::ArgumentNotConstant { .. } => {
                 "set the register to a constant before the call, the same one on every path"
+            }
+            Self::NotForHelpers { .. } => {
+                "copy the bytes to the stack and pass their address: keys and values are read from the stack, maps and data"
+            }
+            Self::Argument { want: ArgType::Key | ArgType::Value, .. } => {
+                "write the bytes to the stack and pass their address"
             }
             Self::Argument { .. } => "pass what the helper takes; its table says what each parameter is",
             Self::NotAVerdict { .. } => "set r0 to 0 (no match), 1 (match) or 2 (not evaluable) on every path to exit",

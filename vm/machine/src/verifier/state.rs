@@ -7,6 +7,7 @@
 //! Stack     512 initialised bits     may the byte be read?
 //!           saved registers          eight-byte slots that still hold a register as it was stored
 //! Frame     r6 to r9 and the stack   of each caller, while a function of the program runs
+//! Links     same                     which registers and slots hold the same 64 bits
 //! ```
 //!
 //! A byte that was part of a saved pointer, and no longer forms it whole, counts as not initialised: a pointer is
@@ -16,6 +17,7 @@
 use std::fmt;
 
 use super::bits::Bits;
+use super::links::{Held, Holder, Links};
 use super::scalar::Scalar;
 use crate::isa::{Decoded, FRAME_POINTER, Kind, REGISTERS, Rmw, Role};
 use crate::memory::{FRAME_LEN, Region};
@@ -48,6 +50,11 @@ pub enum Why {
     SomePaths,
     /// It is a number on one path and a pointer on another, or points into different regions.
     KindsDiffer,
+    /// It was an address in a map, and a call may have given up the entry there.
+    Invalidated {
+        /// The map, by index.
+        map: u16,
+    },
 }
 
 /// An address in one region.
@@ -119,8 +126,45 @@ impl RegType {
             (Self::Unusable(a), Self::Unusable(_)) => Self::Unusable(a),
             (Self::Unusable(_), _) | (_, Self::Unusable(_)) => Self::Unusable(Why::SomePaths),
             (Self::Scalar(_) | Self::Pointer(_) | Self::Map(_) | Self::Nullable(_), _) => {
-                Self::Unusable(Why::KindsDiffer)
+                match (self.maybe_value(), other.maybe_value()) {
+                    // Null, a value's address, or either: all of them are what a look-up can yield.
+                    (Some(Some(a)), Some(Some(b))) if a == b => Self::Nullable(a),
+                    (Some(Some(map)), Some(None)) | (Some(None), Some(Some(map))) => Self::Nullable(map),
+                    _ => Self::Unusable(Why::KindsDiffer),
+                }
             }
+        }
+    }
+
+    /// Whether a look-up could yield this: in the map with this index, or in any if it is null.
+    fn maybe_value(&self) -> Option<Option<u16>> {
+        match self {
+            Self::Nullable(map) => Some(Some(*map)),
+            Self::Pointer(Pointer { region: Region::MapValues | Region::Constants, object, offset })
+                if offset.as_constant() == Some(0) =>
+            {
+                Some(Some(*object))
+            }
+            Self::Scalar(scalar) if scalar.as_constant() == Some(0) => Some(None),
+            _ => None,
+        }
+    }
+
+    /// The map whose value it is the address of, or may be.
+    pub(super) fn value_of_map(&self) -> Option<u16> {
+        match self {
+            Self::Nullable(map) => Some(*map),
+            Self::Pointer(Pointer { region: Region::MapValues | Region::Constants, object, .. }) => Some(*object),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to learn of it, so that it matters where else the same is held.
+    fn can_be_refined(&self) -> bool {
+        match self {
+            Self::Scalar(number) | Self::Pointer(Pointer { offset: number, .. }) => number.as_constant().is_none(),
+            Self::Nullable(_) => true,
+            Self::Unusable(_) | Self::Map(_) => false,
         }
     }
 
@@ -137,6 +181,9 @@ impl RegType {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Invalidated { map } => {
+                return write!(f, "an address in map {map} whose entry a call may have given up");
+            }
             Self::NeverWritten => "never written",
             Self::Call => "undefined since a call",
             Self::Caller => "the caller's, and no argument",
@@ -160,6 +207,13 @@ pub(super) const fn region_name(region: Region) -> &'static str {
     }
 }
 
+impl Pointer {
+    /// Whether it leads into a value of a map.
+    const fn is_value(&self) -> bool {
+        matches!(self.region, Region::MapValues | Region::Constants)
+    }
+}
+
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offset = if self.region == Region::Stack {
@@ -170,11 +224,17 @@ impl fmt::Display for Pointer {
             }
             Scalar::alu(crate::isa::AluOp::Sub, self.offset, Scalar::exact(u64::from(FRAME_LEN), Bits::B64), Bits::B64)
         } else {
-            f.write_str(region_name(self.region))?;
+            match self.region {
+                Region::MapValues => write!(f, "a value of map {}", self.object)?,
+                Region::Constants => write!(f, "the data of map {}", self.object)?,
+                region => f.write_str(region_name(region))?,
+            }
             self.offset
         };
         match offset.as_constant().map(u64::cast_signed) {
             Some(0) => Ok(()),
+            Some(constant) if self.is_value() => write!(f, " {constant:+}"),
+            None if self.is_value() => write!(f, " + ({offset})"),
             Some(constant) => write!(f, "{constant:+}"),
             None => write!(f, "+({offset})"),
         }
@@ -312,6 +372,24 @@ impl Stack {
         }
     }
 
+    /// Why a byte that is not initialised cannot be read, if it once held a register.
+    pub(super) fn why_unreadable(&self, byte: u32) -> Option<Why> {
+        let saved = self.saved.iter().find(|saved| u32::from(saved.slot) == byte / SLOT_LEN as u32)?;
+        if let RegType::Unusable(why) = saved.value { Some(why) } else { None }
+    }
+
+    /// Makes unreadable what is saved and asked for.
+    fn invalidate(&mut self, why: impl Fn(&RegType) -> Option<Why>) {
+        for index in 0..self.saved.len() {
+            let Some(saved) = self.saved.get_mut(index) else { continue };
+            if let Some(why) = why(&saved.value) {
+                saved.value = RegType::Unusable(why);
+                let slot = saved.slot;
+                self.mark(Bytes::of_slot(slot), false);
+            }
+        }
+    }
+
     /// A store of a number somewhere in these bytes: nothing becomes initialised, nothing saved there stays known.
     pub fn store_somewhere(&mut self, bytes: Bytes) {
         self.forget(bytes);
@@ -353,6 +431,8 @@ impl Stack {
                     ours.value = joined;
                     true
                 }
+                // Unreadable on both sides for one reason.
+                Some(joined) if joined == ours.value => true,
                 _ => {
                     unreadable.extend(pointers.then_some(ours.slot));
                     false
@@ -367,9 +447,8 @@ impl Stack {
 
     fn is_consistent(&self) -> bool {
         self.saved.iter().all(|saved| {
-            saved.value.is_consistent()
-                && !matches!(saved.value, RegType::Unusable(_))
-                && self.first_uninitialised(Bytes::of_slot(saved.slot)).is_none()
+            let readable = self.first_uninitialised(Bytes::of_slot(saved.slot)).is_none();
+            saved.value.is_consistent() && readable != matches!(saved.value, RegType::Unusable(_))
         }) && self.saved.is_sorted_by(|a, b| a.slot < b.slot)
     }
 }
@@ -409,6 +488,7 @@ impl fmt::Display for Stack {
 
 /// Registers that a function gives back as they were.
 const KEPT: std::ops::Range<usize> = 6..10;
+const KEPT_NUMBERS: std::ops::Range<u8> = KEPT.start as u8..KEPT.end as u8;
 
 /// What a caller gets back when the function that it called ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -437,17 +517,25 @@ pub struct AbstractState {
     stack: Stack,
     /// Of its callers, the entry first. Empty in most programs.
     callers: Vec<Frame>,
+    /// Which of all these hold the same.
+    links: Links,
 }
 
 impl Clone for AbstractState {
     fn clone(&self) -> Self {
-        Self { registers: self.registers, stack: self.stack.clone(), callers: self.callers.clone() }
+        Self {
+            registers: self.registers,
+            stack: self.stack.clone(),
+            callers: self.callers.clone(),
+            links: self.links.clone(),
+        }
     }
 
     fn clone_from(&mut self, source: &Self) {
         self.registers = source.registers;
         self.stack.clone_from(&source.stack);
         self.callers.clone_from(&source.callers);
+        self.links.clone_from(&source.links);
     }
 }
 
@@ -455,7 +543,7 @@ impl AbstractState {
     /// At the entry: only the frame pointer, nothing on the stack.
     pub fn entry() -> Self {
         let registers = [RegType::Unusable(Why::NeverWritten); REGISTERS as usize];
-        let mut state = Self { registers, stack: Stack::default(), callers: Vec::new() };
+        let mut state = Self { registers, stack: Stack::default(), callers: Vec::new(), links: Links::default() };
         state.set(FRAME_POINTER, RegType::frame_pointer(0));
         state
     }
@@ -465,11 +553,149 @@ impl AbstractState {
         self.registers.get(usize::from(register)).copied().unwrap_or(RegType::Unusable(Why::NeverWritten))
     }
 
-    /// Changes what a register holds.
+    /// Gives a register another value.
     pub fn set(&mut self, register: u8, value: RegType) {
         if let Some(entry) = self.registers.get_mut(usize::from(register)) {
             *entry = value;
+            self.links.cut(Holder::register(register));
         }
+    }
+
+    /// Copies what a register holds into another.
+    pub fn copy(&mut self, to: u8, from: u8) {
+        if to != from {
+            self.set(to, self.get(from));
+            self.link(Holder::register(to), Holder::register(from));
+        }
+    }
+
+    /// Saves a register in a slot of a frame, or stores it (as a number) in other bytes there.
+    pub fn save(&mut self, frame: u16, bytes: Bytes, register: u8) {
+        self.store(frame, bytes, self.get(register));
+        if let Some(slot) = bytes.as_slot() {
+            self.link(Holder::slot(frame, slot), Holder::register(register));
+        }
+    }
+
+    /// Loads a register that was saved in exactly these bytes of a frame. False if there is none.
+    pub fn restore(&mut self, register: u8, frame: u16, bytes: Bytes) -> bool {
+        let saved = self.frame(frame).and_then(|stack| stack.saved(bytes)).zip(bytes.as_slot());
+        let Some((value, slot)) = saved else { return false };
+        self.set(register, value);
+        self.link(Holder::register(register), Holder::slot(frame, slot));
+        true
+    }
+
+    /// A store to exactly these bytes of a frame.
+    pub fn store(&mut self, frame: u16, bytes: Bytes, value: RegType) {
+        self.cut_slots(frame, bytes);
+        if let Some(stack) = self.frame_mut(frame) {
+            stack.store(bytes, value);
+        }
+    }
+
+    /// A store of a number somewhere in these bytes of a frame.
+    pub fn store_somewhere(&mut self, frame: u16, bytes: Bytes) {
+        self.cut_slots(frame, bytes);
+        if let Some(stack) = self.frame_mut(frame) {
+            stack.store_somewhere(bytes);
+        }
+    }
+
+    fn cut_slots(&mut self, frame: u16, bytes: Bytes) {
+        if !self.links.is_empty() {
+            self.links.retain(|holder| match holder.held() {
+                Held::Slot(number, slot) => number != frame || !bytes.touches(slot),
+                Held::Register(_) | Held::Kept(..) => true,
+            });
+        }
+    }
+
+    fn link(&mut self, copy: Holder, original: Holder) {
+        if self.held(original).is_some_and(|value| value.can_be_refined()) {
+            self.links.link(copy, original);
+        }
+    }
+
+    /// What a place holds.
+    fn held(&self, holder: Holder) -> Option<RegType> {
+        match holder.held() {
+            Held::Register(register) => Some(self.get(register)),
+            Held::Slot(frame, slot) => self.frame(frame)?.saved(Bytes::of_slot(slot)),
+            Held::Kept(frame, register) => {
+                let kept = &self.callers.get(usize::from(frame))?.kept;
+                kept.get(usize::from(register).checked_sub(KEPT.start)?).copied()
+            }
+        }
+    }
+
+    fn set_held(&mut self, holder: Holder, value: RegType) {
+        let entry = match holder.held() {
+            Held::Register(register) => self.registers.get_mut(usize::from(register)),
+            Held::Slot(frame, slot) => {
+                let saved = self.frame_mut(frame).map(|stack| stack.saved.iter_mut());
+                saved.and_then(|mut saved| saved.find(|saved| saved.slot == slot)).map(|saved| &mut saved.value)
+            }
+            Held::Kept(frame, register) => self
+                .callers
+                .get_mut(usize::from(frame))
+                .and_then(|caller| caller.kept.get_mut(usize::from(register).checked_sub(KEPT.start)?)),
+        };
+        if let Some(entry) = entry {
+            *entry = value;
+        }
+    }
+
+    /// Takes in what was learned of the value that a register holds: it is as before, here and wherever else it is.
+    pub fn refine(&mut self, register: u8, value: RegType) {
+        let holder = Holder::register(register);
+        self.set_held(holder, value);
+        if !self.links.is_empty() {
+            let links = std::mem::take(&mut self.links);
+            for other in links.of(holder) {
+                self.set_held(other, value);
+            }
+            self.links = links;
+        }
+    }
+
+    /// Whether two registers are known to hold the same.
+    pub fn same(&self, a: u8, b: u8) -> bool {
+        self.links.same(Holder::register(a), Holder::register(b))
+    }
+
+    /// Makes unusable what is asked for, wherever it is.
+    pub fn invalidate(&mut self, why: impl Fn(&RegType) -> Option<Why>) {
+        let kept = self.callers.iter_mut().flat_map(|caller| &mut caller.kept);
+        for register in self.registers.iter_mut().chain(kept) {
+            if let Some(why) = why(register) {
+                *register = RegType::Unusable(why);
+            }
+        }
+        self.stack.invalidate(&why);
+        for caller in &mut self.callers {
+            caller.stack.invalidate(&why);
+        }
+        self.tidy_links();
+    }
+
+    /// Ends the links of places that hold nothing any more.
+    fn tidy_links(&mut self) {
+        if !self.links.is_empty() {
+            let mut links = std::mem::take(&mut self.links);
+            links.retain(|holder| !matches!(self.held(holder), None | Some(RegType::Unusable(_))));
+            self.links = links;
+        }
+    }
+
+    /// Whether linked places hold equal values.
+    fn links_hold(&self) -> bool {
+        self.links.is_empty()
+            || self.links.is_well_formed()
+                && self.links.iter().all(|(holder, class)| {
+                    let value = self.held(holder);
+                    value.is_some() && (holder == class || value == self.held(class))
+                })
     }
 
     /// The stack frame of the function that runs.
@@ -510,6 +736,12 @@ impl AbstractState {
     /// From before a local call to the first instruction of the function: `r1` to `r5` as they are, a frame of its
     /// own with nothing in it, and nothing else.
     pub fn enter_call(&mut self) {
+        let caller = self.frame_number();
+        if !self.links.is_empty() {
+            for register in KEPT_NUMBERS {
+                self.links.rename(Holder::register(register), Holder::kept(caller, register));
+            }
+        }
         let mut kept = [RegType::Unusable(Why::NeverWritten); KEPT.end - KEPT.start];
         if let Some(registers) = self.registers.get_mut(KEPT) {
             kept.copy_from_slice(registers);
@@ -531,6 +763,11 @@ impl AbstractState {
         if let Some(registers) = self.registers.get_mut(KEPT) {
             registers.copy_from_slice(&kept);
         }
+        if !self.links.is_empty() {
+            for register in KEPT_NUMBERS {
+                self.links.rename(Holder::kept(self.frame_number(), register), Holder::register(register));
+            }
+        }
         for argument in 1..=5 {
             self.set(argument, RegType::Unusable(Why::Call));
         }
@@ -542,6 +779,8 @@ impl AbstractState {
         for caller in &mut self.callers {
             caller.stack.forget_addresses(ended);
         }
+        // Those in the frame that ended, and of addresses in it.
+        self.tidy_links();
         true
     }
 
@@ -557,6 +796,14 @@ impl AbstractState {
             }
             ours.stack.join(&theirs.stack);
         }
+        self.links.join(&other.links);
+        self.tidy_links();
+    }
+
+    /// Whether all that is linked in the other state is linked in this one: a part of whether this state is within
+    /// the other. The same links are always written alike, so equal states are equal.
+    pub fn links_include(&self, other: &Self) -> bool {
+        self.links.includes(&other.links)
     }
 
     /// The invariants that hold after every step, whatever the program. False means that the verifier is wrong.
@@ -573,6 +820,7 @@ impl AbstractState {
             && (0..).zip(&self.callers).all(|(number, caller)| {
                 caller.kept.iter().all(|register| consistent(register, number)) && stack(&caller.stack)
             })
+            && self.links_hold()
     }
 
     /// The same of what an instruction can have changed.
@@ -584,12 +832,13 @@ impl AbstractState {
             && (!writes(row.src) || self.get(instruction.src).is_consistent())
             && (!writes_r0 || self.get(0).is_consistent())
             && self.get(FRAME_POINTER) == RegType::frame_pointer(self.frame_number())
+            && self.links_hold()
     }
 
     /// Bytes of what the state holds, for the verifier's own budget; the same on every run.
     pub fn bytes(&self) -> usize {
         let callers = self.callers.iter().map(|caller| size_of::<Frame>() + caller.stack.bytes()).sum::<usize>();
-        size_of::<Self>() + self.stack.bytes() + callers
+        size_of::<Self>() + self.stack.bytes() + callers + self.links.bytes()
     }
 }
 

@@ -3,11 +3,13 @@
 //! These functions never judge: `check` has found every [`assertion`](super::assertion) entailed before they are
 //! asked. Where an operation would be undefined all the same, the result is unusable, never something invented.
 
-use super::assertion::{Operands, Yields, allowed, ignores_dst};
+use super::assertion::{Compared, Operands, Yields, allowed, comparable, helper_number, ignores_dst};
 use super::bits::Bits;
 use super::capability::frame_bytes;
+use super::context::Context;
 use super::scalar::Scalar;
 use super::state::{AbstractState, Pointer, RegType, Why};
+use crate::helper::Returns;
 use crate::isa::{AluOp, Cond, Decoded, Extension, Kind, Operand, Pseudo, Rmw, Size, Width};
 use crate::memory::{Access, Region};
 use crate::program::map_operands;
@@ -15,13 +17,14 @@ use crate::program::map_operands;
 const B32: Bits = Bits::B32;
 const B64: Bits = Bits::B64;
 
-/// Changes the state from before the instruction to after it. `access` is what was proved of the memory it touches,
-/// `result` what the called helper returns. Branches change nothing here, see [`assume`].
-pub(super) fn step(state: &mut AbstractState, instruction: &Decoded, access: Option<&Access>, result: Scalar) {
+/// Changes the state from before the instruction to after it. `access` is what was proved of the memory it touches.
+/// Branches change nothing here, see [`assume`]; of local calls and returns, see the exploration.
+pub(super) fn step(context: &Context<'_>, state: &mut AbstractState, instruction: &Decoded, access: Option<&Access>) {
     let Decoded { dst, src, imm, .. } = *instruction;
     match instruction.kind() {
+        Kind::Alu(AluOp::Mov, width, Operand::Reg) if copies_whole(width, state.get(src)) => state.copy(dst, src),
         Kind::Alu(op, width, operand) => {
-            let value = arithmetic(op, width, state.get(dst), second(state, operand, src, imm));
+            let value = arithmetic(context, op, width, state.get(dst), second(state, operand, src, imm));
             state.set(dst, value);
         }
         Kind::ByteOrder(order, bits) => {
@@ -32,39 +35,68 @@ pub(super) fn step(state: &mut AbstractState, instruction: &Decoded, access: Opt
             state.set(dst, value);
         }
         Kind::LoadImm => state.set(dst, RegType::exact(imm.cast_unsigned())),
-        Kind::Load(size, extend) => {
-            let value = loaded(state, access, size, extend);
-            state.set(dst, value);
-        }
+        Kind::Load(size, extend) => load(state, dst, access, size, extend),
         Kind::Store(_, operand) => {
-            let value = second(state, operand, src, imm);
-            store(state, access, value);
+            let from = (operand == Operand::Reg).then_some(src);
+            store(state, access, from, second(state, operand, src, imm));
         }
         Kind::Atomic(rmw, fetch, size) => {
-            store(state, access, RegType::unknown());
+            store(state, access, None, RegType::unknown());
             if fetch {
                 let target = if rmw == Rmw::Cmpxchg { 0 } else { src };
                 state.set(target, RegType::Scalar(of_size(size, Extension::Zero)));
             }
         }
-        Kind::CallHelper => {
-            state.set(0, RegType::Scalar(result));
-            for argument in 1..=5 {
-                state.set(argument, RegType::Unusable(Why::Call));
-            }
-        }
+        Kind::CallHelper => call(context, state, helper_number(imm)),
         Kind::Jump | Kind::Branch(..) | Kind::Exit => {}
-        Kind::LoadPseudo(pseudo) => state.set(dst, map_constant(pseudo, imm)),
-        // Never decoded, or refused with the control flow.
+        Kind::LoadPseudo(pseudo) => state.set(dst, map_constant(context, pseudo, imm)),
+        // Never decoded, or not of one state alone.
         Kind::LegacyPacket | Kind::CallLocal | Kind::CallBtf | Kind::CallRegister => {}
     }
 }
 
+/// Whether a move leaves the same 64 bits in its destination.
+fn copies_whole(width: Width, value: RegType) -> bool {
+    match (width, value) {
+        (_, RegType::Unusable(_)) => false,
+        (Width::W64, _) => true,
+        (Width::W32, value) => value.as_scalar().is_some_and(|value| value.unsigned().max <= B32.mask()),
+    }
+}
+
+/// What a helper leaves: its result, nothing in the argument registers, and addresses in maps as far as they still
+/// mean something.
+fn call(context: &Context<'_>, state: &mut AbstractState, number: u32) {
+    let map = match state.get(1) {
+        RegType::Map(map) => Some(map),
+        _ => None,
+    };
+    let helper = context.helpers.get(number);
+    if let (Some(helper), Some(map)) = (helper, map)
+        && context.gives_up(helper, map)
+    {
+        state.invalidate(|value| {
+            let into = value.value_of_map()?;
+            context.same_map(into, map).then_some(Why::Invalidated { map: into })
+        });
+    }
+    let result = match (helper.map(|helper| helper.returns), map) {
+        (Some(Returns::Number { min, max }), _) => RegType::Scalar(Scalar::signed_range(min, max, B64)),
+        (Some(Returns::NullableValue), Some(map)) => RegType::Nullable(map),
+        _ => UNDEFINED,
+    };
+    for argument in 1..=5 {
+        state.set(argument, RegType::Unusable(Why::Call));
+    }
+    state.set(0, result);
+}
+
 /// A map, or an address in its first value, as a wide load names it.
-fn map_constant(pseudo: Pseudo, imm: i64) -> RegType {
-    let (index, _) = map_operands(imm);
+fn map_constant(context: &Context<'_>, pseudo: Pseudo, imm: i64) -> RegType {
+    let (index, offset) = map_operands(imm);
     match (pseudo, u16::try_from(index)) {
         (Pseudo::MapByIndex, Ok(index)) => RegType::Map(index),
+        (Pseudo::MapValueByIndex, Ok(index)) => context.value(index, u64::from(offset)),
         _ => UNDEFINED,
     }
 }
@@ -80,24 +112,45 @@ fn second(state: &AbstractState, operand: Operand, src: u8, imm: i64) -> RegType
 }
 
 /// What kinds of value two operands are; None if one is unusable.
-pub(super) fn kinds(op: AluOp, a: RegType, b: RegType) -> Option<Operands> {
+pub(super) fn kinds(context: &Context<'_>, op: AluOp, a: RegType, b: RegType) -> Option<Operands> {
     let a = if ignores_dst(op) { RegType::exact(0) } else { a };
     Some(match (a, b) {
         (RegType::Unusable(_), _) | (_, RegType::Unusable(_)) => return None,
         (RegType::Scalar(_), RegType::Scalar(_)) => Operands::Numbers,
         (RegType::Pointer(_), RegType::Scalar(_)) => Operands::PointerNumber,
         (RegType::Scalar(_), RegType::Pointer(_)) => Operands::NumberPointer,
+        (RegType::Pointer(a), RegType::Pointer(b)) if context.same_object(a, b) => Operands::SameObject,
         (RegType::Pointer(_), RegType::Pointer(_)) => Operands::Pointers,
         (RegType::Map(_) | RegType::Nullable(_), _) | (_, RegType::Map(_) | RegType::Nullable(_)) => Operands::Opaque,
     })
 }
 
+/// What kinds of value are compared.
+pub(super) fn compared(context: &Context<'_>, a: RegType, b: RegType) -> Compared {
+    let zero = |value: Scalar| value.as_constant() == Some(0);
+    match (a, b) {
+        (RegType::Scalar(_), RegType::Scalar(_)) => Compared::Numbers,
+        (RegType::Pointer(_), RegType::Scalar(number)) | (RegType::Scalar(number), RegType::Pointer(_))
+            if zero(number) =>
+        {
+            Compared::PointerZero
+        }
+        (RegType::Nullable(_), RegType::Scalar(number)) | (RegType::Scalar(number), RegType::Nullable(_))
+            if zero(number) =>
+        {
+            Compared::NullableZero
+        }
+        (RegType::Pointer(a), RegType::Pointer(b)) if context.same_object(a, b) => Compared::SameObject,
+        _ => Compared::Other,
+    }
+}
+
 /// The result of an arithmetic instruction.
-pub(super) fn arithmetic(op: AluOp, width: Width, a: RegType, b: RegType) -> RegType {
+pub(super) fn arithmetic(context: &Context<'_>, op: AluOp, width: Width, a: RegType, b: RegType) -> RegType {
     let moved = |pointer: Pointer, op, by: Scalar| {
         RegType::Pointer(Pointer { offset: Scalar::alu(op, pointer.offset, by, B64), ..pointer })
     };
-    let yields = kinds(op, a, b).and_then(|kinds| allowed(op, width, kinds));
+    let yields = kinds(context, op, a, b).and_then(|kinds| allowed(op, width, kinds));
     match (yields, a, b) {
         (Some(Yields::Number), _, RegType::Scalar(b)) => {
             // What a move overwrites may be anything.
@@ -106,6 +159,10 @@ pub(super) fn arithmetic(op: AluOp, width: Width, a: RegType, b: RegType) -> Reg
                 Width::W64 => Scalar::alu(op, a, b, B64),
                 Width::W32 => Scalar::alu(op, a.truncate(B32), b.truncate(B32), B32).zero_extend(B64),
             })
+        }
+        // The object lies in one place, so the distance of the addresses is that of the offsets.
+        (Some(Yields::Number), RegType::Pointer(a), RegType::Pointer(b)) => {
+            RegType::Scalar(Scalar::alu(op, a.offset, b.offset, B64))
         }
         (Some(Yields::MovedFirst), RegType::Pointer(a), RegType::Scalar(b)) => moved(a, op, b),
         (Some(Yields::MovedSecond), _, RegType::Map(_) | RegType::Nullable(_)) if op == AluOp::Mov => b,
@@ -128,57 +185,110 @@ fn of_size(size: Size, extend: Extension) -> Scalar {
     }
 }
 
-/// What a load yields: a saved register as it was, else any number of that size.
-fn loaded(state: &AbstractState, access: Option<&Access>, size: Size, extend: Extension) -> RegType {
-    let saved = access
-        .filter(|access| access.region == Region::Stack && access.lo == access.hi)
-        .and_then(frame_bytes)
-        .and_then(|bytes| state.stack().saved(bytes));
-    saved.unwrap_or(RegType::Scalar(of_size(size, extend)))
+/// A load: a saved register as it was, else any number of that size.
+fn load(state: &mut AbstractState, dst: u8, access: Option<&Access>, size: Size, extend: Extension) {
+    let place = access.filter(|access| access.region == Region::Stack && access.lo == access.hi).and_then(frame_bytes);
+    if let Some((frame, bytes)) = place
+        && state.restore(dst, frame, bytes)
+    {
+        return;
+    }
+    state.set(dst, RegType::Scalar(of_size(size, extend)));
 }
 
 /// A store of a register or constant. Only the stack is followed; other memory may hold any number at any time.
-fn store(state: &mut AbstractState, access: Option<&Access>, value: RegType) {
+fn store(state: &mut AbstractState, access: Option<&Access>, from: Option<u8>, value: RegType) {
     let Some(access) = access.filter(|access| access.region == Region::Stack) else { return };
-    let Some(bytes) = frame_bytes(access) else { return };
-    if access.lo == access.hi {
-        state.stack_mut().store(bytes, value);
-    } else {
-        state.stack_mut().store_somewhere(bytes);
+    let Some((frame, bytes)) = frame_bytes(access) else { return };
+    match from {
+        _ if access.lo != access.hi => state.store_somewhere(frame, bytes),
+        Some(register) => state.save(frame, bytes, register),
+        None => state.store(frame, bytes, value),
     }
 }
 
 /// Takes in that a branch is taken (or not). False if that is impossible; the state is then of no use.
-pub(super) fn assume(state: &mut AbstractState, instruction: &Decoded, taken: bool) -> bool {
+pub(super) fn assume(context: &Context<'_>, state: &mut AbstractState, instruction: &Decoded, taken: bool) -> bool {
     let Kind::Branch(cond, width, operand) = instruction.kind() else { return true };
     let Decoded { dst, src, imm, .. } = *instruction;
-    let (RegType::Scalar(a), RegType::Scalar(b)) = (state.get(dst), second(state, operand, src, imm)) else {
+    let (a, b) = (state.get(dst), second(state, operand, src, imm));
+    let what = compared(context, a, b);
+    if !comparable(cond, width, what) {
         return true;
-    };
-    if operand == Operand::Reg && dst == src {
+    }
+    let same = operand == Operand::Reg && state.same(dst, src);
+    if same {
         match cond {
             Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => return taken,
             Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => return !taken,
             Cond::Set => {}
         }
     }
+    let refined = match (what, a, b) {
+        (Compared::Numbers, RegType::Scalar(a), RegType::Scalar(b)) => {
+            refine(cond, taken, width, a, b).map(|(a, b)| (RegType::Scalar(a), RegType::Scalar(b)))
+        }
+        (Compared::NullableZero, _, _) => {
+            let known = |value: RegType| match value {
+                RegType::Nullable(_) if (cond == Cond::Eq) == taken => RegType::exact(0),
+                RegType::Nullable(map) => context.value(map, 0),
+                other => other,
+            };
+            Some((known(a), known(b)))
+        }
+        (Compared::PointerZero | Compared::SameObject, _, _) => compare_addresses(context, cond, taken, a, b),
+        _ => Some((a, b)),
+    };
+    let Some((a, b)) = refined else { return false };
+    match (a, b) {
+        // Both refinements hold of the one value.
+        (RegType::Scalar(one), RegType::Scalar(other)) if same => {
+            let both = one.meet(other, B64);
+            state.refine(dst, RegType::Scalar(both));
+            return !both.is_empty();
+        }
+        _ => {}
+    }
+    state.refine(dst, a);
+    if operand == Operand::Reg && !same {
+        state.refine(src, b);
+    }
+    true
+}
+
+/// What is known of two numbers after a comparison; None if it cannot be so.
+fn refine(cond: Cond, taken: bool, width: Width, a: Scalar, b: Scalar) -> Option<(Scalar, Scalar)> {
     let refined = match width {
         Width::W64 => Scalar::refine(cond, taken, a, b, B64),
         Width::W32 => Scalar::refine(cond, taken, a.truncate(B32), b.truncate(B32), B32)
             .map(|(low_a, low_b)| (a.with_low(low_a, B32, B64), b.with_low(low_b, B32, B64))),
     };
-    let Some((a, b)) = refined.filter(|(a, b)| !a.is_empty() && !b.is_empty()) else { return false };
-    if operand == Operand::Reg && dst == src {
-        // Both refinements hold of it.
-        let both = a.meet(b, B64);
-        state.set(dst, RegType::Scalar(both));
-        return !both.is_empty();
-    }
-    state.set(dst, RegType::Scalar(a));
-    if operand == Operand::Reg {
-        state.set(src, RegType::Scalar(b));
-    }
-    true
+    refined.filter(|(a, b)| !a.is_empty() && !b.is_empty())
+}
+
+/// The same of two addresses in one object, or of an address and 0. The machine compares whole addresses, which may
+/// have been moved below 0: so they are compared here, and not their offsets.
+fn compare_addresses(
+    context: &Context<'_>,
+    cond: Cond,
+    taken: bool,
+    a: RegType,
+    b: RegType,
+) -> Option<(RegType, RegType)> {
+    let address = |value: RegType| match value {
+        RegType::Pointer(pointer) => context.address(pointer),
+        other => other.as_scalar().unwrap_or(Scalar::unknown(B64)),
+    };
+    let (address_a, address_b) = Scalar::refine(cond, taken, address(a), address(b), B64)?;
+    let learned = |value: RegType, address: Scalar| match value {
+        RegType::Pointer(pointer) => {
+            let Some(start) = context.start(pointer) else { return Some(value) };
+            let offset = Scalar::alu(AluOp::Sub, address, Scalar::exact(start, B64), B64).meet(pointer.offset, B64);
+            (!offset.is_empty()).then_some(RegType::Pointer(Pointer { offset, ..pointer }))
+        }
+        other => Some(other),
+    };
+    Some((learned(a, address_a)?, learned(b, address_b)?))
 }
 
 #[cfg(test)]
@@ -201,7 +311,7 @@ mod tests {
         for (register, value) in registers {
             state.set(*register, *value);
         }
-        step(&mut state, &decode(text), access.as_ref(), Scalar::range(0, 9, B64));
+        step(&Context::of(&[]), &mut state, &decode(text), access.as_ref());
         state
     }
 
@@ -238,9 +348,13 @@ mod tests {
             ("sub r1, 12", buffer, buffer, "pointer to buffer-4"),
             ("add r1, r2", buffer, number(0, 3), "pointer to buffer+(8..=11)"),
             ("add r1, r2", number(0, 3), buffer, "pointer to buffer+(8..=11)"),
+            ("sub r1, r2", RegType::pointer(Region::Buffer, 24), buffer, "16"),
+            ("sub r1, r2", buffer, RegType::pointer(Region::Buffer, 24), "-16"),
             // What the checker would have refused yields nothing.
             ("mov32 r1, r2", RegType::exact(1), buffer, "never written"),
-            ("sub r1, r2", buffer, buffer, "never written"),
+            ("add r1, r2", buffer, buffer, "never written"),
+            ("sub r1, r2", buffer, RegType::pointer(Region::Record, 8), "never written"),
+            ("sub32 r1, r2", buffer, buffer, "never written"),
             ("sub r1, r2", number(0, 3), buffer, "never written"),
             ("add32 r1, 4", buffer, buffer, "never written"),
         ] {
@@ -266,8 +380,8 @@ mod tests {
     #[test]
     fn a_call_leaves_its_result_and_nothing_in_the_argument_registers() {
         let registers: Vec<_> = (0..REGISTERS - 1).map(|register| (register, RegType::exact(1))).collect();
-        let state = after("call 1", &registers, None);
-        assert_eq!(state.get(0).to_string(), "0..=9");
+        let state = after("call 5", &registers, None);
+        assert_eq!(state.get(0).to_string(), "any number");
         for register in 1..=5 {
             assert_eq!(state.get(register), RegType::Unusable(Why::Call));
         }
@@ -276,11 +390,11 @@ mod tests {
         }
     }
 
-    /// What helper 2 left in r0 before (prevail#1149: a stale constraint on a result).
+    /// What an earlier call left in r0 (prevail#1149: a stale constraint on a result).
     #[test]
     fn a_call_forgets_the_earlier_result() {
-        let state = after("call 1", &[(0, RegType::exact(77))], None);
-        assert_eq!(state.get(0), number(0, 9));
+        let state = after("call 5", &[(0, RegType::exact(77))], None);
+        assert_eq!(state.get(0), RegType::unknown());
     }
 
     #[test]
@@ -299,11 +413,15 @@ mod tests {
     fn an_atomic_update_replaces_what_was_saved() {
         let mut state = AbstractState::entry();
         let place = Access { region: Region::Stack, lo: FRAME_LEN - 8, hi: FRAME_LEN - 8, size: Size::Double };
-        store(&mut state, Some(&place), RegType::exact(7));
-        assert_eq!(loaded(&state, Some(&place), Size::Double, Extension::Zero), RegType::exact(7));
+        let loaded = |state: &mut AbstractState| {
+            load(state, 4, Some(&place), Size::Double, Extension::Zero);
+            state.get(4)
+        };
+        store(&mut state, Some(&place), None, RegType::exact(7));
+        assert_eq!(loaded(&mut state), RegType::exact(7));
         state.set(3, RegType::exact(1));
-        step(&mut state, &decode("lock add [r10-8], r3"), Some(&place), Scalar::unknown(B64));
-        assert_eq!(loaded(&state, Some(&place), Size::Double, Extension::Zero), RegType::unknown());
+        step(&Context::of(&[]), &mut state, &decode("lock add [r10-8], r3"), Some(&place));
+        assert_eq!(loaded(&mut state), RegType::unknown());
     }
 
     #[test]
@@ -328,7 +446,7 @@ mod tests {
                 let mut state = AbstractState::entry();
                 state.set(1, a);
                 state.set(2, RegType::exact(b));
-                let possible = assume(&mut state, &decode(text), outcome);
+                let possible = assume(&Context::of(&[]), &mut state, &decode(text), outcome);
                 let got = if possible { state.get(1).to_string() } else { "impossible".to_owned() };
                 assert!(got == want || got.contains(want) && want.starts_with("multiple"), "{text} {outcome}: {got}");
             }
