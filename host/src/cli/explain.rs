@@ -127,13 +127,14 @@ No path leads to these instructions. Code that cannot run is usually a mistake i
         "unusable-register",
         "\
 A register is read and may hold nothing: it was never written, only on some paths, or a call left it undefined (calls
-keep r6 to r9 only). Write it on every path before it is read.",
+keep r6 to r9 only). Write it on every path before it is read. An address in a map is unusable after a call that may
+have given up the entry: look the value up again.",
     ),
     (
         "not-a-number",
         "\
-A number is needed and the register holds an address. Addresses are neither compared nor computed with: load the value
-that the address points to.",
+A number is needed and the register holds an address. Load the value that the address points to: an address is not
+computed with.",
     ),
     (
         "frame-pointer",
@@ -142,8 +143,23 @@ that the address points to.",
     (
         "pointer-arithmetic",
         "\
-An address may be copied, and a bounded number may be added to it or subtracted from it, with 64 bits. All other
+With 64 bits, an address may be copied, a bounded number may be added to it or subtracted from it, and the distance may
+be taken of two addresses into the same object (the buffer, a stack frame, the value of a map that has one). All other
 arithmetic on addresses is refused.",
+    ),
+    (
+        "comparison",
+        "\
+With 64 bits, an address may be compared with another one into the same object (the buffer, a stack frame, the value of
+a map that has one), and for equality with 0. All other comparisons of addresses are refused: what they say depends on
+where memory lies.",
+    ),
+    (
+        "may-be-null",
+        "\
+What a look-up in a map returns is used as an address, moved or passed on, and it may be 0. Compare it with 0 first,
+with 64 bits, and use it only on the path where it is not 0. All copies of it, also those saved on the stack, are known
+to be addresses there.",
     ),
     (
         "pointer-offset",
@@ -152,14 +168,14 @@ arithmetic on addresses is refused.",
     (
         "not-a-pointer",
         "\
-The base of a memory access is a number. Memory is reached through the registers that hold addresses at entry (r1, r2,
-r3, r10) and copies of them. Address 0 is never valid.",
+The base of a memory access is no address. Memory is reached through the registers that hold addresses at entry (r1,
+r2, r3, r10), copies of them, and what look-ups in maps find. Address 0 is never valid.",
     ),
     (
         "out-of-bounds",
         "\
-An access can lie outside what the program may rely on: the slots it named, its stack frame, its buffer. Bound the
-offset first, by a mask or an unsigned comparison with the length.",
+An access can lie outside what the program may rely on: the slots it named, its stack frame, its buffer, one value of a
+map. Bound the offset first, by a mask or an unsigned comparison with the length.",
     ),
     ("read-only", "A store goes into memory that programs only read, such as the record. Write to the stack instead."),
     (
@@ -175,6 +191,12 @@ fills it from the fields and predicates that the rule names.",
     ("straddles", "An access covers parts of two entries. Read each entry by itself."),
     ("uninitialised-stack", "Bytes of the stack are read that were not written on every path. Write them first."),
     (
+        "unreadable",
+        "\
+An address in a map was saved on the stack, and a call since then may have given up the entry that it leads to. Use the
+value before the call, or look it up again after it.",
+    ),
+    (
         "part-of-pointer",
         "Part of an address that was saved on the stack is read. Load all eight bytes, from where it was saved.",
     ),
@@ -186,6 +208,12 @@ fills it from the fields and predicates that the rule names.",
     ("helper-not-granted", "The helper is not in the program's manifest. Declare it."),
     ("argument-not-constant", "This argument of a helper must be one constant, the same on every path."),
     ("argument", "An argument is not what the helper takes."),
+    (
+        "not-for-helpers",
+        "\
+A helper would read a key or a value from the record, the predicate bits or the masks, which hold more than the program
+may see. Load what is needed, store it on the stack, and pass that address.",
+    ),
     (
         "not-a-verdict",
         "\
