@@ -58,5 +58,9 @@ fn relocation_text(object: &Object, kind: RelocationKind) -> String {
         RelocationKind::PredicateKnown(index) => format!("p{index} known"),
         RelocationKind::PredicateBoth(index) => format!("p{index} both"),
         RelocationKind::Mask(index) => format!("mask p{index}"),
+        RelocationKind::SlotOffset(index) => format!("offset of the slot of {}", field(index)),
+        RelocationKind::StateOffset(index) => format!("offset of the state of {}", field(index)),
+        RelocationKind::PredicateOffset(index) => format!("offset of the byte of p{index}"),
+        RelocationKind::MaskOffset(index) => format!("offset of mask p{index}"),
     }
 }

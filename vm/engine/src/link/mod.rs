@@ -463,6 +463,14 @@ fn resolve(
             Some(Interned::Bits(_)) => return Err(RelocationError::PredicateKind(index)),
             None => return Err(RelocationError::NoPredicate(index)),
         },
+        RelocationKind::SlotOffset(index) => (Part::Imm, field(index)?.offset()),
+        RelocationKind::StateOffset(index) => (Part::Imm, field(index)?.state_offset()),
+        RelocationKind::PredicateOffset(index) => (Part::Imm, predicate_byte(bits(index)?)),
+        RelocationKind::MaskOffset(index) => match numbers.get(usize::from(index)) {
+            Some(Interned::Mask(id)) => (Part::Imm, u32::from(id.0) * MASK_LEN),
+            Some(Interned::Bits(_)) => return Err(RelocationError::PredicateKind(index)),
+            None => return Err(RelocationError::NoPredicate(index)),
+        },
     })
 }
 

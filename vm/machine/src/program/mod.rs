@@ -1,5 +1,9 @@
 //! Programs: compiled ([`Object`]), linked ([`Program`]), proved (`Verified`, made by the verifier alone).
 
+#[cfg(feature = "elf")]
+mod btf;
+#[cfg(feature = "elf")]
+pub mod elf;
 mod load;
 mod object;
 

@@ -76,4 +76,12 @@ pub enum RelocationKind {
     PredicateBoth(u16),
     /// `offset` = the mask entry's offset, plus what `offset` holds (0, 8 or 16).
     Mask(u16),
+    /// `imm` = the field's slot offset in the record, for code that adds it to an address itself, as compiled C does.
+    SlotOffset(u16),
+    /// `imm` = the offset of the field's state byte in the record.
+    StateOffset(u16),
+    /// `imm` = the predicate's byte in the predicate bits.
+    PredicateOffset(u16),
+    /// `imm` = the mask entry's offset.
+    MaskOffset(u16),
 }
