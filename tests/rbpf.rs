@@ -6,14 +6,14 @@
 #[allow(dead_code, reason = "the cases serve the conformance tests too")]
 #[path = "conformance/cases.rs"]
 mod cases;
-#[allow(dead_code, reason = "the generator serves other oracles too")]
-#[path = "soundness/generator.rs"]
+#[allow(dead_code, unused_imports, reason = "the generator serves other oracles too")]
+#[path = "soundness/generator/mod.rs"]
 mod generator;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cases::Want;
-use generator::{Flavour, Rng, mutate, program_of};
+use generator::{Entropy, Features, Flavour, mutate, program_of};
 use trapline_vm::helper::RAW_HELPERS;
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, assemble, disassemble};
@@ -203,8 +203,8 @@ fn adapt(program: &mut Program) {
 fn generated_programs_give_the_same_result_and_memory() {
     let (mut compared, mut memory) = (0, None);
     for seed in 0..PROGRAMS {
-        let mut rng = Rng::new(seed);
-        let mut program = program_of(&mut rng, Flavour::Raw);
+        let mut rng = Entropy::seed(seed);
+        let mut program = program_of(&mut rng, Flavour::Raw, Features::PLAIN);
         if rng.chance(50) {
             program = mutate(&mut rng, program);
         }

@@ -90,6 +90,7 @@ pub(crate) const CLASSES: &[Class] = &[
             "!read_ok",
             "pointer arithmetic",
             "pointer operation",
+            "misaligned access off",
         ],
         about_runs: true,
         why: "a branch that our tighter bounds decide is explored by Linux; runs do not take it",

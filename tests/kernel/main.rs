@@ -8,8 +8,8 @@ mod bpf;
 #[path = "../conformance/cases.rs"]
 mod cases;
 mod classes;
-#[allow(dead_code, reason = "the generator serves other oracles too")]
-#[path = "../soundness/generator.rs"]
+#[allow(dead_code, unused_imports, reason = "the generator serves other oracles too")]
+#[path = "../soundness/generator/mod.rs"]
 mod generator;
 mod oracle;
 mod programs;

@@ -13,7 +13,7 @@ use trapline_vm::program::{Loaded, Program, ProgramKind};
 use trapline_vm::verifier::{Verified, load_and_verify};
 
 use super::classes::{CLASSES, Class, explain, reason};
-use super::generator::{self, Flavour, Rng, mutate, program_of, random_code};
+use super::generator::{self, Entropy, Features, Flavour, mutate, program_of, random_code};
 use super::oracle::{Kernel, Left};
 
 const PROGRAMS: u64 = 3_000;
@@ -126,7 +126,7 @@ fn inputs(
     memory: &mut Memory,
     mut each: impl FnMut(&mut Memory) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut rng = Rng::new(seed);
+    let mut rng = Entropy::seed(seed);
     for _ in 0..count {
         generator::input(&mut rng, &program.kind).load(memory);
         each(memory)?;
@@ -195,14 +195,14 @@ impl fmt::Display for Counts {
 }
 
 /// Tries programs from as many seeds. Of a hundred, at least `least` must be accepted by both.
-fn check(what: &str, seeds: u64, least: u64, make: impl Fn(&mut Rng) -> Program) {
+fn check(what: &str, seeds: u64, least: u64, make: impl Fn(&mut Entropy<'_>) -> Program) {
     let Some(mut kernel) = Kernel::ask() else { return };
     let scale = std::env::var("KERNEL_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
     let show = std::env::var_os("KERNEL_SHOW").is_some();
     let mut counts = Counts::default();
     let mut memory: Option<Memory> = None;
     for seed in 0..seeds * scale {
-        let mut rng = Rng::new(seed);
+        let mut rng = Entropy::seed(seed);
         let mut program = make(&mut rng);
         common(&mut program);
         if rng.chance(90) {
@@ -240,13 +240,13 @@ fn check(what: &str, seeds: u64, least: u64, make: impl Fn(&mut Rng) -> Program)
 
 #[test]
 fn generated_programs_get_the_same_answers() {
-    check("generated", PROGRAMS, 40, |rng| program_of(rng, Flavour::Raw));
+    check("generated", PROGRAMS, 40, |rng| program_of(rng, Flavour::Raw, Features::PLAIN));
 }
 
 #[test]
 fn mutated_programs_get_the_same_answers() {
     check("mutated", PROGRAMS, 10, |rng| {
-        let program = program_of(rng, Flavour::Raw);
+        let program = program_of(rng, Flavour::Raw, Features::PLAIN);
         mutate(rng, program)
     });
 }

@@ -347,6 +347,11 @@ impl Stack {
         self.saved.iter().find(|saved| saved.slot == slot).map(|saved| saved.value)
     }
 
+    /// The saved registers, each with the offset of its slot from the lowest byte of the frame.
+    pub fn saved_slots(&self) -> impl Iterator<Item = (u32, RegType)> {
+        self.saved.iter().map(|saved| (u32::from(saved.slot) * SLOT_LEN as u32, saved.value))
+    }
+
     /// Removes the saved registers that these bytes touch. What is left of a pointer can no longer be read.
     fn forget(&mut self, bytes: Bytes) {
         let mut index = 0;
@@ -717,6 +722,11 @@ impl AbstractState {
     pub fn frame(&self, number: u16) -> Option<&Stack> {
         let number = usize::from(number);
         if number == self.depth() { Some(&self.stack) } else { self.callers.get(number).map(|frame| &frame.stack) }
+    }
+
+    /// What `r6` to `r9` hold again when control is back in the frame with this number. None if it is not a caller's.
+    pub fn kept(&self, number: u16) -> Option<&[RegType]> {
+        self.callers.get(usize::from(number)).map(|frame| frame.kept.as_slice())
     }
 
     /// The same, to change.

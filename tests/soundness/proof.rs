@@ -1,0 +1,153 @@
+//! A proof and all that it says of each instruction.
+
+use crate::generator;
+use std::cell::Cell;
+use trapline_vm::isa::disassemble;
+use trapline_vm::memory::{FRAME_LEN, Region};
+use trapline_vm::program::{Loaded, Program};
+use trapline_vm::verifier::{AbstractState, Bits, Limits, Pointer, RegType, Verified, verify_observed};
+
+/// States kept of one program. Of a proof with more (one in some thousands, with long loops), the rest is not kept,
+/// and embedding is not judged at instructions that lack some.
+const STATES_MAX: usize = 20_000;
+
+/// A verified program with the states before each instruction that a run can reach.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) verified: Verified,
+    points: Vec<Point>,
+}
+
+/// What the proof says of one instruction.
+#[derive(Debug, Default)]
+struct Point {
+    states: Vec<AbstractState>,
+    /// Whether there were more.
+    cut: bool,
+    /// The state that held last: the next run to come here is most often in it or in the one after.
+    last: Cell<usize>,
+}
+
+/// Proves a program. A refusal is [`None`]; one that blames the verifier itself is an error.
+pub(crate) fn prove(program: &Program) -> Result<Option<Proof>, String> {
+    let Ok(loaded) = Loaded::new(program.clone(), generator::helpers(&program.kind)) else { return Ok(None) };
+    let mut points = Vec::new();
+    points.resize_with(program.code.len(), Point::default);
+    let mut count = 0;
+    let observed = verify_observed(loaded, Limits::default(), &mut |pc, state| {
+        let point = &mut points[pc as usize];
+        if count == STATES_MAX {
+            point.cut = true;
+        } else {
+            count += 1;
+            point.states.push(state.clone());
+        }
+    });
+    match observed {
+        Ok(verified) => Ok(Some(Proof { verified, points })),
+        Err(rejection) if rejection.code() == "inconsistent" => {
+            Err(format!("{rejection}\n{}", disassemble(&program.code)))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// A concrete state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Concrete<'a> {
+    pub(crate) registers: &'a [u64; 11],
+    pub(crate) stack: &'a [u8],
+    /// Of each call under way: where it returns to, and `r6` to `r9` of the caller.
+    pub(crate) frames: &'a [(usize, [u64; 4])],
+}
+
+impl Proof {
+    /// The states before an instruction; none if no run reaches it.
+    pub(crate) fn states(&self, pc: usize) -> &[AbstractState] {
+        &self.points[pc].states
+    }
+
+    /// Whether a concrete state lies in one of those before an instruction; else why it is not in the first.
+    pub(crate) fn embeds(&self, pc: usize, concrete: Concrete<'_>) -> Result<(), String> {
+        let Point { states, cut, last } = &self.points[pc];
+        let count = states.len();
+        let from = last.get();
+        for index in (from..count).chain(0..from) {
+            if self.difference(&states[index], concrete).is_none() {
+                last.set(index);
+                return Ok(());
+            }
+        }
+        match states.first() {
+            _ if *cut => Ok(()),
+            None => Err("reached, and thought unreachable".to_owned()),
+            Some(first) => {
+                let what = self.difference(&states[count.min(from + 1) - 1], concrete);
+                let what = what.or_else(|| self.difference(first, concrete)).unwrap_or_default();
+                Err(format!("{what} (and in none of {count} states)"))
+            }
+        }
+    }
+
+    /// What of a concrete state is not in an abstract one.
+    fn difference(&self, state: &AbstractState, concrete: Concrete<'_>) -> Option<String> {
+        for (register, value) in (0..).zip(concrete.registers) {
+            if !self.contains(state.get(register), *value) {
+                return Some(format!("r{register} is {value:#x}, and should be {}", state.get(register)));
+            }
+        }
+        let depth = concrete.frames.len();
+        if state.depth() != depth {
+            return Some(format!("{depth} calls are under way, and should be {}", state.depth()));
+        }
+        for frame in 0..=depth as u16 {
+            let base = usize::from(frame) * FRAME_LEN as usize;
+            for (offset, value) in state.frame(frame)?.saved_slots() {
+                let at = base + offset as usize;
+                let word = concrete.stack[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
+                if !self.contains(value, word) {
+                    return Some(format!("slot at {offset} of frame {frame} is {word:#x}, and should be {value}"));
+                }
+            }
+            let kept = concrete.frames.get(usize::from(frame)).zip(state.kept(frame));
+            for ((register, value), word) in
+                (6..).zip(kept.iter().flat_map(|(_, kept)| *kept)).zip(kept.iter().flat_map(|((_, words), _)| words))
+            {
+                if !self.contains(*value, *word) {
+                    return Some(format!("r{register} kept of frame {frame} is {word:#x}, and should be {value}"));
+                }
+            }
+        }
+        None
+    }
+
+    fn contains(&self, value: RegType, concrete: u64) -> bool {
+        match value {
+            RegType::Unusable(_) => true,
+            RegType::Scalar(scalar) => scalar.contains(concrete, Bits::B64),
+            RegType::Pointer(pointer) => self.points_to(pointer, concrete),
+            RegType::Map(index) => {
+                self.verified.program().maps.get(usize::from(index)).is_some_and(|map| u64::from(map.id.0) == concrete)
+            }
+            RegType::Nullable(_) => concrete == 0,
+        }
+    }
+
+    fn points_to(&self, Pointer { region, object, offset }: Pointer, concrete: u64) -> bool {
+        let relative = concrete.wrapping_sub(u64::from(region.base()));
+        match region {
+            Region::Stack => {
+                let frame = u64::from(object) * u64::from(FRAME_LEN);
+                offset.contains(relative.wrapping_sub(frame), Bits::B64)
+            }
+            Region::MapValues | Region::Constants => {
+                let Some(map) = self.verified.program().maps.get(usize::from(object)) else { return false };
+                (0..map.decl.entries).any(|entry| {
+                    let value = u64::from(map.base) + u64::from(entry) * u64::from(map.decl.stride());
+                    offset.contains(relative.wrapping_sub(value), Bits::B64)
+                })
+            }
+            _ => offset.contains(relative, Bits::B64),
+        }
+    }
+}
