@@ -105,6 +105,12 @@ const GAPS: &[Gap] = &[
         probe: ("mov r0, 1\njeq r0, 2, -1\nexit", 1),
     },
     Gap {
+        name: "branches on the frame pointer",
+        why: "refused as if they wrote it",
+        has: |slot| is_jump(slot) && slot.dst == 10,
+        probe: ("mov r0, 1\njne r10, 0, +1\nmov r0, 2\nexit", 1),
+    },
+    Gap {
         name: "the length in r2",
         why: "the interpreter leaves it zero; the programs compared here set it themselves",
         has: |_| false,
