@@ -16,7 +16,7 @@ use trapline_engine::{Domain, Instance, LinkOptions, Linked, ReadyProgram};
 use trapline_programs::catalogue::catalogue as real_catalogue;
 use trapline_programs::compile::compile;
 use trapline_programs::stock;
-use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
+use trapline_vm::helper::{ArgType, Helper, HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::interp::{Code, Outcome, Policy};
 use trapline_vm::isa::{Instruction, Kind, assemble, disassemble_at};
 use trapline_vm::memory::{Access, Capacities, Memory, Region};
@@ -280,7 +280,29 @@ fn by_hand() -> Vec<(Program, &'static HelperTable)> {
             "ldxb r3, [r1]\nmov r0, 0\njset r3, 1, a\nstdw [r10-8], 3\nldxdw r0, [r10-8]\nja b\na: lddw r0, 0x1122334455667788\nstxdw [r10-24], r0\nb: add r0, r3\nexit",
         ),
     ];
-    raws.map(|(name, text)| (raw(name, text, 32), &RAW_HELPERS)).into()
+    let raws = raws.map(|(name, text)| (raw(name, text, 32), &RAW_HELPERS));
+    raws.into_iter().chain(RULE_HELPERS.iter().filter_map(calling).map(|program| (program, &RULE_HELPERS))).collect()
+}
+
+/// A rule that calls a helper twice; None of one that takes maps.
+fn calling(helper: &Helper) -> Option<Program> {
+    let arguments = (1..).zip(helper.args).map(|(register, ty)| {
+        Some(match ty {
+            ArgType::Record => format!("mov r{register}, r6\n"),
+            ArgType::Scalar | ArgType::Slot => format!("mov r{register}, {register}\n"),
+            ArgType::ConstMask(_) | ArgType::ConstMax(_) => format!("mov r{register}, 0\n"),
+            _ => return None,
+        })
+    });
+    let call = format!("{}call {}\n", arguments.collect::<Option<String>>()?, helper.number);
+    let text = format!("mov r6, r1\n{call}mov r7, r0\nstxdw [r10-8], r0\n{call}xor r0, r7\nand r0, 1\nexit");
+    let manifest = Manifest {
+        record_len: trapline_vm::record::slots_len(8),
+        slots: (0..8).collect(),
+        helpers: vec![helper.number],
+        ..Manifest::default()
+    };
+    Some(Program { kind: ProgramKind::Rule(manifest), ..raw(helper.name, &text, 0) })
 }
 
 fn subjects() -> Vec<Subject> {
@@ -324,6 +346,18 @@ fn fuel_that_ends_anywhere_leaves_nothing_behind() {
         }
         assert_eq!(last, 0, "{} ends with the fuel that it needs", subject.name());
     }
+}
+
+#[test]
+fn a_helper_that_refuses_leaves_nothing_behind() {
+    let mut refused = 0;
+    for subject in subjects() {
+        for helper in &subject.verified.report().helpers {
+            let code = subject.intact().refusing_helper(*helper);
+            refused += subject.survive(&code, FUEL_LIMIT_DEFAULT, Trap::HelperArgument, None).len();
+        }
+    }
+    assert!(refused >= 9 * INPUTS, "only {refused} refusals");
 }
 
 /// Between two neighbours on the same events: they say what they say without it, and so does the next event.

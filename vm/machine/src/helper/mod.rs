@@ -290,6 +290,21 @@ impl Helper {
     }
 }
 
+/// Stands in for a helper that refuses each call, where tests ask what such a trap leaves behind.
+pub(crate) static REFUSING: Helper = Helper {
+    number: u32::MAX,
+    name: "refusing",
+    doc: "Refuses.",
+    callers: Callers::All,
+    args: &[],
+    returns: Returns::Number { min: 0, max: 0 },
+    invalidates: Invalidates::Nothing,
+    cost: "",
+    work: Work::None,
+    source: "tests",
+    run: Run::Memory(|_, _| Err(Trap::HelperArgument)),
+};
+
 fn fuel_of(bytes: u32) -> u64 {
     u64::from(bytes.div_ceil(WORK_BYTES_PER_FUEL))
 }

@@ -155,6 +155,16 @@ impl<P: Policy> Code<P> {
         Self { micro: predecode(loaded, access), needs, record_len, stack: (u32::MAX, 0), policy: PhantomData }
     }
 
+    /// The same, but each call of this helper traps with [`Trap::HelperArgument`] before it does anything. For tests of
+    /// what a trap in a helper leaves behind; costs nothing to code that does not use it.
+    #[must_use]
+    pub fn refusing_helper(mut self, number: u32) -> Self {
+        for helper in self.micro.helpers.iter_mut().filter(|helper| helper.number == number) {
+            *helper = &crate::helper::REFUSING;
+        }
+        self
+    }
+
     /// What `r1` to `r5` hold at entry: for a rule the addresses of record, predicates and masks; for a raw program
     /// address and length of its buffer.
     pub fn arguments(&self) -> [u64; 5] {
