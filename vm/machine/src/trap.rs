@@ -34,6 +34,8 @@ pub enum Trap {
     BadPc,
     /// A rule program ended with an `r0` that is no verdict.
     InvalidVerdict,
+    /// The memory lacks a map of the program, or has it elsewhere or with another layout. It was not entered.
+    MapMismatch,
 }
 
 /// One line of the table of traps.
@@ -151,6 +153,15 @@ Execution left the program. The structural check at load makes this impossible; 
 A rule ended with an r0 that is neither 0 (no match) nor 1 (match) nor 2 (not evaluable). It counts as having said
 nothing. A proved program cannot do that: the verdict is proved at every exit.",
     ),
+    info(
+        11,
+        "map-mismatch",
+        "the memory does not have the program's maps as they were placed",
+        Trap::MapMismatch,
+        "\
+The memory lacks a map of the program, or has it at another place or with another layout, so the program was not
+entered. The host prepares this memory; for a rule it is a bug in Trapline.",
+    ),
 ];
 
 impl Trap {
@@ -168,6 +179,11 @@ impl Trap {
     /// The trap with this number; amounts that it carries are zero.
     pub fn from_code(code: u32) -> Option<Self> {
         TRAPS.iter().find(|info| info.code == code).map(|info| info.trap)
+    }
+
+    /// Whether the program was not entered: it has done nothing.
+    pub fn is_before_entry(self) -> bool {
+        matches!(self, Self::RecordTooShort { .. } | Self::RegionTooShort | Self::MapMismatch)
     }
 
     /// Whether a verified program that stops so shows a bug of this machine, or of the host that prepared the memory.

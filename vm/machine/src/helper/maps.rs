@@ -1,9 +1,10 @@
 //! Helpers that work on maps: they find the map and the bytes that the arguments name; what they mean is in
 //! [`crate::map`].
 
-use super::Arguments;
+use super::{ArgType, Arguments};
 use crate::map::{
-    KEY_LEN_MAX, LPM_PREFIX_LEN, MEMBER_LEN_MAX, MEMBERS_MAX, MapDecl, MapKind, PANES_MAX, VALUE_LEN_MAX,
+    KEY_LEN_MAX, LPM_PREFIX_LEN, MEMBER_LEN_MAX, MEMBERS_MAX, MapDecl, MapKind, PANES_MAX, Refusal, VALUE_LEN_MAX,
+    ValuePlace,
 };
 use crate::memory::Memory;
 use crate::trap::Trap;
@@ -15,8 +16,8 @@ pub const PANE_WORK: u32 = 8;
 /// Bytes that one member which a key can have counts for.
 pub const MEMBER_WORK: u32 = 16;
 
-/// The operation makes no sense for the map or its flags.
-pub(super) const EINVAL: i64 = -22;
+/// The smallest error number that a map answers.
+pub(super) const ERRNO_MIN: i64 = Refusal::Invalid.errno();
 
 pub(super) const LOOKUP_WORK_MAX: u32 = KEY_LEN_MAX + levels_work(KEY_LEN_MAX);
 pub(super) const UPDATE_WORK_MAX: u32 = LOOKUP_WORK_MAX + VALUE_LEN_MAX;
@@ -55,31 +56,64 @@ pub(super) fn seen_work(decl: &MapDecl) -> u32 {
     decl.key_len
 }
 
-/// The declaration of the map in `r1`. No memory has maps yet.
-pub(super) fn decl<'m>(_: &'m Memory, _: &Arguments) -> Result<&'m MapDecl, Trap> {
-    Err(Trap::HelperArgument)
+/// The declaration of the map in `r1`, if it is of the kinds that the helper takes.
+#[inline]
+pub(super) fn decl<'m>(memory: &'m Memory, args: &Arguments, takes: &[ArgType]) -> Result<&'m MapDecl, Trap> {
+    let decl = memory.map_decl(args[0]).ok_or(Trap::HelperArgument)?;
+    match takes.first() {
+        Some(ArgType::Map(kinds)) if kinds.contains(decl.kind) => Ok(decl),
+        _ => Err(Trap::HelperArgument),
+    }
 }
 
-pub(super) fn lookup(_: &mut Memory, _: &Arguments) -> Result<u64, Trap> {
-    Err(Trap::HelperArgument)
+fn key_len(memory: &Memory, args: &Arguments) -> Result<u32, Trap> {
+    memory.map_decl(args[0]).map(|decl| decl.key_len).ok_or(Trap::HelperArgument)
 }
 
-pub(super) fn update(_: &mut Memory, _: &Arguments) -> Result<u64, Trap> {
-    Err(Trap::HelperArgument)
+fn value_len(memory: &Memory, args: &Arguments) -> Result<u32, Trap> {
+    memory.map_decl(args[0]).map(|decl| decl.value_len).ok_or(Trap::HelperArgument)
 }
 
-pub(super) fn delete(_: &mut Memory, _: &Arguments) -> Result<u64, Trap> {
-    Err(Trap::HelperArgument)
+fn errno(result: Result<(), Refusal>) -> u64 {
+    result.map_or_else(Refusal::errno, |()| 0).cast_unsigned()
 }
 
-pub(super) fn window_add(_: &mut Memory, _: &Arguments) -> Result<u64, Trap> {
-    Err(Trap::HelperArgument)
+pub(super) fn lookup(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+    let key_len = key_len(memory, args)?;
+    let (key, maps) = memory.bytes_and_maps(args[1], key_len)?;
+    Ok(maps.lookup(args[0], key)?.unwrap_or(0))
 }
 
-pub(super) fn distinct_add(_: &mut Memory, _: &Arguments) -> Result<u64, Trap> {
-    Err(Trap::HelperArgument)
+pub(super) fn update(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+    let (key, value) = ((args[1], key_len(memory, args)?), (args[2], value_len(memory, args)?));
+    let (key, _, maps) = memory.two_and_maps(key, value)?;
+    match maps.update(args[0], key, args[3])? {
+        // The value is read after the key was taken in: both may lie in the map itself.
+        Ok(ValuePlace { address, len }) => memory.copy(args[2], address, len).map(|()| 0),
+        Err(refusal) => Ok(errno(Err(refusal))),
+    }
 }
 
-pub(super) fn seen(_: &mut Memory, _: &Arguments) -> Result<u64, Trap> {
-    Err(Trap::HelperArgument)
+pub(super) fn delete(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+    let key_len = key_len(memory, args)?;
+    let (key, maps) = memory.bytes_and_maps(args[1], key_len)?;
+    maps.delete(args[0], key).map(errno)
+}
+
+pub(super) fn window_add(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+    let key_len = key_len(memory, args)?;
+    let (key, maps) = memory.bytes_and_maps(args[1], key_len)?;
+    maps.window_add(args[0], key, args[2], args[3])
+}
+
+pub(super) fn distinct_add(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+    let (key, member) = ((args[1], key_len(memory, args)?), (args[2], value_len(memory, args)?));
+    let (key, member, maps) = memory.two_and_maps(key, member)?;
+    maps.distinct_add(args[0], key, member, args[3])
+}
+
+pub(super) fn seen(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
+    let key_len = key_len(memory, args)?;
+    let (key, maps) = memory.bytes_and_maps(args[1], key_len)?;
+    maps.seen(args[0], key, args[2])
 }

@@ -267,7 +267,7 @@ impl Helper {
         match self.work {
             Work::None => Ok(0),
             Work::Bytes { of, .. } => Ok(fuel_of(of(&HelperContext::new(memory), args)?)),
-            Work::Map { of, .. } => Ok(fuel_of(of(maps::decl(memory, args)?))),
+            Work::Map { of, .. } => Ok(fuel_of(of(maps::decl(memory, args, self.args)?))),
         }
     }
 

@@ -19,7 +19,7 @@ pub static RULE_HELPERS: HelperTable = HelperTable { name: "rule", caller: Calle
 const ANY_SCALAR: Returns = Returns::Number { min: i64::MIN, max: i64::MAX };
 const THREE_VALUED: Returns = Returns::Number { min: 0, max: 2 };
 /// 0, or an error number of Linux, negated.
-const ERRNO: Returns = Returns::Number { min: maps::EINVAL, max: 0 };
+const ERRNO: Returns = Returns::Number { min: maps::ERRNO_MIN, max: 0 };
 const COUNT: Returns = Returns::Number { min: 0, max: i64::MAX };
 
 const LINUX: &str = "bpf-helpers(7), include/uapi/linux/bpf.h of Linux";

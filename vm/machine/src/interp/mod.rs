@@ -21,6 +21,7 @@ mod tests;
 use std::marker::PhantomData;
 
 use crate::isa::{AluOp, Cond, Extension, Order, Size, Width};
+use crate::map::MapStamp;
 use crate::memory::{Access, FRAME_LEN, FRAMES_MAX, GuestAddr, Memory, REGIONS, Region};
 use crate::program::{Loaded, ProgramKind, Verdict};
 use crate::record::RecordView;
@@ -89,6 +90,8 @@ pub struct Code<P> {
     needs: [u32; REGIONS],
     /// Slots length that the record must have at entry; None for raw programs.
     record_len: Option<u32>,
+    /// Maps that the memory must have at entry.
+    maps: Box<[MapStamp]>,
     /// The part of the stack that may be used, as far as it is known beforehand.
     stack: (u32, u32),
     policy: PhantomData<P>,
@@ -152,7 +155,8 @@ impl<P: Policy> Code<P> {
                 None
             }
         };
-        Self { micro: predecode(loaded, access), needs, record_len, stack: (u32::MAX, 0), policy: PhantomData }
+        let maps = loaded.program().maps.iter().map(MapStamp::new).collect();
+        Self { micro: predecode(loaded, access), needs, record_len, maps, stack: (u32::MAX, 0), policy: PhantomData }
     }
 
     /// The same, but each call of this helper traps with [`Trap::HelperArgument`] before it does anything. For tests of
@@ -215,6 +219,9 @@ impl<P: Policy> Code<P> {
             if slots_len < needed {
                 return Err(Trap::RecordTooShort { needed, have: slots_len });
             }
+        }
+        if !memory.has_maps(&self.maps) {
+            return Err(Trap::MapMismatch);
         }
         if memory.holds(&self.needs) { Ok(()) } else { Err(Trap::RegionTooShort) }
     }

@@ -2,16 +2,71 @@
 //!
 //! ```text
 //! MapDecl   what a program declares: kind, lengths, capacity          (in objects, the same on every host)
-//! PlacedMap where a domain put it: id, region, base                   (in linked programs; for life)
+//! PlacedMap where a domain put it: owner, id, region, base            (in linked programs; for life)
+//! Memory    the map itself: values, keys, bookkeeping                 (one for each thread that runs programs)
+//! Snapshot  the state of all maps of a memory, as bytes               (outlives the process)
 //! ```
 //!
-//! A map has a declared capacity, and all its memory from the start: programs can fill it, never grow it. Values of
-//! arrays, hashes and tries lie in guest memory ([`Region::MapValues`], read-only data in [`Region::Constants`]) at
-//! addresses that are stable while the entry lives; keys and bookkeeping are the host's, out of reach of programs.
-//! Keys are compared by value; hashing is keyed, and no result and no eviction depends on it.
+//! A map has a declared capacity, and all its memory from the start: programs can fill it, never grow it, and no
+//! operation allocates. Values of arrays, hashes and tries lie in guest memory ([`Region::MapValues`], read-only data
+//! in [`Region::Constants`]) at addresses that are stable while the entry lives; keys and bookkeeping are the host's,
+//! out of reach of programs. Keys are compared by value; hashing is keyed, and no result and no eviction depends on it.
+//!
+//! # Places
+//!
+//! A value lies at the place of its entry, `base + place * stride`. A new key takes the place that was freed last, else
+//! the lowest that was never used; a key that pushes out another takes its place.
+//!
+//! # Order
+//!
+//! Whom a full map gives up follows from the order of calls alone. Of an LRU hash it is the entry whose last successful
+//! look-up or update is longest ago; of windows, distinct members and seen keys the key whose last call is longest ago.
+//! If that key no longer counted at the time of the newcomer (its latest time and the window, or time to live, lie
+//! before it), nothing is lost and nothing is counted.
+//!
+//! # Time
+//!
+//! Times are nanoseconds that the program gives: those of its events, which can go back. Each key has its own latest
+//! time, so that one event from the future touches one key. An earlier time than that is taken for what it is; one so
+//! early that the window has left it counts as the earliest of the window, and is counted as late.
+//!
+//! # Bytes
+//!
+//! What [`MapDecl::state_bytes`] adds up, `e` entries of `k` bytes of key and `v` of value (`v8`: rounded up to eight):
+//!
+//! | kind | values | keys and bookkeeping |
+//! | --- | --- | --- |
+//! | array, data | `e * v8` | none |
+//! | hash, LRU hash | `e * v8` | an index: `e * (k + 12)` and 8 for each of `2e` buckets, rounded up to a power of two |
+//! | window of `p` panes | none | an index, `e * (p + 1) * 8` |
+//! | distinct, `m` members | none | an index, `e * (10 + m * (12 + v))` |
+//! | seen | none | an index, `e * 8` |
+//! | LPM trie | `e * v8` | `e * 8` and `2e * (12 + k - 4)` |
+
+mod check;
+mod distinct;
+mod hash;
+mod index;
+mod runtime;
+mod seen;
+mod snapshot;
+mod state;
+mod trie;
+mod window;
+
+pub use check::MapError;
+pub use hash::HashKey;
+pub use runtime::MapCounters;
+pub use snapshot::{SNAPSHOT_VERSION, Snapshot, SnapshotError};
+pub use state::{MapsError, PutBack, Restored};
+
+pub(crate) use runtime::{Maps, ValuePlace};
+pub(crate) use state::{MapStamp, Values};
 
 use crate::memory::{PAGE_LEN, Region};
 
+/// The longest name, in bytes.
+pub const MAP_NAME_LEN_MAX: usize = 128;
 /// The longest key, in bytes.
 pub const KEY_LEN_MAX: u32 = 256;
 /// The longest value, in bytes.
@@ -22,6 +77,12 @@ pub const MEMBER_LEN_MAX: u32 = 256;
 pub const LPM_PREFIX_LEN: u32 = 4;
 /// The most entries of one map.
 pub const ENTRIES_MAX: u32 = 1 << 20;
+/// The most bytes of one map, as [`MapDecl::state_bytes`] counts them.
+pub const MAP_BYTES_MAX: u64 = 64 << 20;
+/// The most that a window counts to.
+pub const COUNT_MAX: u64 = i64::MAX as u64;
+/// The most maps of one memory.
+pub const MEMORY_MAPS_MAX: u32 = 1 << 16;
 /// The most maps of one program.
 pub const PROGRAM_MAPS_MAX: usize = 64;
 
@@ -36,22 +97,24 @@ pub enum MapKind {
     Hash,
     /// Values by key. A full one gives up the least recently used entry for a new key.
     LruHash,
-    /// For each key, amounts summed over a sliding window of `panes` equal parts. A full one gives up the coldest key.
+    /// For each key, amounts summed over a sliding window of `panes` equal parts of time. It ends with the part of the
+    /// key's latest time, so it holds every amount of the last `window_ns` less one part, none that is older than
+    /// `window_ns`, and sums are exact for what it holds. A full one gives up the coldest key.
     Window {
         /// Length of the window in nanoseconds of event time.
         window_ns: u64,
         /// Parts that it slides by, 1 to [`PANES_MAX`].
         panes: u16,
     },
-    /// For each key, the number of distinct members (of `value_len` bytes each) seen in the last `window_ns`; exact up
-    /// to `members`, and saturating there. A full one gives up the coldest key.
+    /// For each key, the number of distinct members (of `value_len` bytes each) seen in the `window_ns` that end at
+    /// the key's latest time; exact up to `members`, and saturating there. A full one gives up the coldest key.
     Distinct {
         /// Length of the window in nanoseconds of event time.
         window_ns: u64,
         /// Members kept of each key.
         members: u16,
     },
-    /// Keys seen in the last `ttl_ns`. A full one gives up the key seen longest ago.
+    /// Keys seen in the last `ttl_ns`. A full one gives up the coldest key.
     Seen {
         /// How long a key stays, in nanoseconds of event time.
         ttl_ns: u64,
@@ -91,6 +154,8 @@ pub struct MapId(pub u32);
 /// A map and where its values lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedMap {
+    /// Whose it is: owner, name and layout say in a snapshot which map is meant.
+    pub owner: String,
     /// What it is.
     pub decl: MapDecl,
     /// Its number in the memory; what a wide load of the map yields at run time.
@@ -102,6 +167,24 @@ pub struct PlacedMap {
 }
 
 impl PlacedMap {
+    /// Whether it lies within the region of its kind, values at multiples of eight.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let end = u64::from(self.base) + self.decl.values_len();
+        let fits = end <= u64::from(self.region.capacity_max());
+        self.region == self.decl.region() && self.base.is_multiple_of(8) && fits
+    }
+
+    /// Where its values end, from the start of the region.
+    pub(crate) const fn end(&self) -> u32 {
+        self.base + self.decl.values_len() as u32
+    }
+
+    /// The guest addresses of its values.
+    pub(crate) const fn range(&self) -> std::ops::Range<usize> {
+        let base = self.region.base();
+        (base + self.base) as usize..(base + self.end()) as usize
+    }
+
     /// The guest address of a byte of its first value.
     pub const fn address(&self, offset: u32) -> u64 {
         self.region.base() as u64 + self.base as u64 + offset as u64
@@ -158,8 +241,13 @@ pub struct NoRoomForMap {
 }
 
 impl Placement {
-    /// Places a map. Writable values begin at a page of their own; read-only data is packed.
+    /// Places a map of nobody in particular.
     pub fn place(&mut self, decl: MapDecl) -> Result<PlacedMap, NoRoomForMap> {
+        self.place_for("", decl)
+    }
+
+    /// Places a map. Writable values begin at a page of their own; read-only data is packed.
+    pub fn place_for(&mut self, owner: &str, decl: MapDecl) -> Result<PlacedMap, NoRoomForMap> {
         let region = decl.region();
         let (used, align) = match region {
             Region::Constants => (&mut self.constants_len, 8),
@@ -168,13 +256,13 @@ impl Placement {
         let base = used.next_multiple_of(align);
         let left = u64::from(region.capacity_max().saturating_sub(base));
         let needed = decl.values_len();
-        if needed > left {
+        if needed > left || self.next_id >= MEMORY_MAPS_MAX {
             return Err(NoRoomForMap { name: decl.name, needed, left });
         }
         *used = base + needed as u32;
         let id = MapId(self.next_id);
         self.next_id += 1;
-        Ok(PlacedMap { decl, id, region, base })
+        Ok(PlacedMap { owner: owner.to_owned(), decl, id, region, base })
     }
 
     /// Bytes of [`Region::MapValues`] in use.
@@ -185,5 +273,52 @@ impl Placement {
     /// Bytes of [`Region::Constants`] in use.
     pub const fn constants_len(&self) -> u32 {
         self.constants_len
+    }
+}
+
+/// Which keys an update is for: its flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// `BPF_ANY`.
+    Any,
+    /// `BPF_NOEXIST`.
+    New,
+    /// `BPF_EXIST`.
+    Known,
+}
+
+impl Put {
+    pub(crate) fn from_flags(flags: u64) -> Option<Self> {
+        match flags {
+            0 => Some(Self::Any),
+            1 => Some(Self::New),
+            2 => Some(Self::Known),
+            _ => None,
+        }
+    }
+}
+
+/// Why a map does not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is full, or an array has no such index.
+    Full,
+    /// The key is there.
+    Exists,
+    /// The key is not there.
+    Missing,
+    /// The flags, or the operation, make no sense.
+    Invalid,
+}
+
+impl Refusal {
+    /// The error number of Linux, negated.
+    pub(crate) const fn errno(self) -> i64 {
+        match self {
+            Self::Full => -7,
+            Self::Exists => -17,
+            Self::Missing => -2,
+            Self::Invalid => -22,
+        }
     }
 }

@@ -21,9 +21,14 @@
 //! [`Memory::check_predicted`] about one whose region and range the verifier proved; both say which byte it is, or
 //! which [`Trap`].
 
+mod maps;
+
+pub use maps::MemoryError;
+
 use crate::helper::Scratch;
 use crate::interp::CallStack;
 use crate::isa::Size;
+use crate::map::Maps;
 use crate::trap::Trap;
 
 /// Bytes of a stack frame.
@@ -235,6 +240,7 @@ pub struct Memory {
     /// Part of the stack that may not be zero, as offsets.
     stack_dirty: (u32, u32),
     scratch: Scratch,
+    maps: Maps,
     pub(crate) trap_registers: [u64; 11],
     pub(crate) calls: CallStack,
 }
@@ -271,6 +277,7 @@ impl Memory {
             capacities: known,
             stack_dirty: (STACK_LEN, 0),
             scratch: Scratch::default(),
+            maps: Maps::default(),
             trap_registers: [0; 11],
             calls: CallStack::default(),
         })

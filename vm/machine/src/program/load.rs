@@ -7,7 +7,7 @@
 
 use crate::helper::HelperTable;
 use crate::isa::{DecodeError, Decoded, Instruction, Kind, Pseudo, disassemble_at};
-use crate::map::MapKind;
+use crate::map::{MapError, MapKind, PROGRAM_MAPS_MAX, PlacedMap};
 use crate::memory::Region;
 use crate::record::{HEADER_LEN, RECORD_LEN_MAX};
 use crate::trap::{Stop, TrapReport};
@@ -103,6 +103,20 @@ pub enum LoadReason {
         /// The offset.
         offset: u32,
     },
+    /// It declares too many maps.
+    #[error("the program has {0} maps, at most {PROGRAM_MAPS_MAX} are allowed")]
+    TooManyMaps(usize),
+    /// There can be no such map.
+    #[error("map `{map}`: {error}")]
+    Map {
+        /// Its name.
+        map: String,
+        /// Why.
+        error: MapError,
+    },
+    /// A map lies where it cannot be.
+    #[error("map `{0}` is placed where it cannot be")]
+    MapPlace(String),
     /// A declared length that the machine does not have.
     #[error("the program declares {what} of {len} bytes, must be {min} to {max}")]
     Length {
@@ -134,6 +148,7 @@ impl Loaded {
         if program.code.len() > CODE_LEN_MAX {
             return Err(whole(LoadReason::TooLong(program.code.len())));
         }
+        check_maps(&program.maps).map_err(whole)?;
         let decoded = decode(&program)?;
         let leaders = leaders(&program, &decoded, helpers)?;
         let blocks = blocks(&decoded, &leaders);
@@ -259,6 +274,20 @@ fn leaders(program: &Program, decoded: &[Option<Decoded>], helpers: &HelperTable
     Ok(leaders)
 }
 
+/// Whether there can be such maps at such places. What else a memory holds is its own matter.
+fn check_maps(maps: &[PlacedMap]) -> Result<(), LoadReason> {
+    if maps.len() > PROGRAM_MAPS_MAX {
+        return Err(LoadReason::TooManyMaps(maps.len()));
+    }
+    for map in maps {
+        map.decl.check().map_err(|error| LoadReason::Map { map: map.decl.name.clone(), error })?;
+        if !map.is_in_place() {
+            return Err(LoadReason::MapPlace(map.decl.name.clone()));
+        }
+    }
+    Ok(())
+}
+
 /// Whether the program has the map that a wide load names.
 fn check_map(program: &Program, pseudo: Pseudo, imm: i64) -> Result<(), LoadReason> {
     let (index, offset) = map_operands(imm);
@@ -298,6 +327,7 @@ mod tests {
     use super::*;
     use crate::helper::{RAW_HELPERS, RULE_HELPERS};
     use crate::isa::assemble;
+    use crate::map::{MapDecl, Placement};
     use crate::program::{FUEL_LIMIT_DEFAULT, Line, Manifest};
 
     fn raw(text: &str) -> Program {
@@ -352,6 +382,40 @@ mod tests {
         {
             let kind = ProgramKind::Rule(Manifest { record_len, ..Manifest::default() });
             assert_eq!(Loaded::new(Program { kind, ..raw("exit") }, &RULE_HELPERS).is_ok(), good, "{record_len}");
+        }
+    }
+
+    #[test]
+    fn maps_are_few_and_sound_and_in_their_region() {
+        let decl = MapDecl {
+            name: "m".to_owned(),
+            kind: MapKind::Array,
+            key_len: 4,
+            value_len: 8,
+            entries: 1,
+            contents: Vec::new(),
+        };
+        let with = |maps| Loaded::new(Program { maps, ..raw("exit") }, &RAW_HELPERS).map_err(|error| error.to_string());
+        for (count, good) in [(PROGRAM_MAPS_MAX - 1, true), (PROGRAM_MAPS_MAX, true), (PROGRAM_MAPS_MAX + 1, false)] {
+            let mut placement = Placement::default();
+            let maps = (0..count).map(|_| placement.place(decl.clone()).unwrap()).collect();
+            assert_eq!(with(maps).is_ok(), good, "{count}");
+        }
+        let placed = Placement::default().place(decl).unwrap();
+        let mut long = placed.clone();
+        long.decl.key_len = 5;
+        assert_eq!(with(vec![long]).unwrap_err(), "map `m`: its key length is 5, must be 4 to 4");
+        let max = Region::MapValues.capacity_max();
+        for (base, region, good) in [
+            (0, Region::MapValues, true),
+            (max - 8, Region::MapValues, true),
+            (max - 7, Region::MapValues, false),
+            (max, Region::MapValues, false),
+            (4, Region::MapValues, false),
+            (0, Region::Constants, false),
+            (0, Region::Stack, false),
+        ] {
+            assert_eq!(with(vec![PlacedMap { base, region, ..placed.clone() }]).is_ok(), good, "{base} {region:?}");
         }
     }
 

@@ -1,0 +1,122 @@
+//! Amounts summed by key over a sliding window of panes.
+//!
+//! Time is cut into panes of `pane_ns` from 0 on; a key's window is the pane of the latest time given for it, and those
+//! before it. A pane's sum lies in a ring, at its number modulo their count.
+
+use super::hash::HashKey;
+use super::index::Index;
+use super::snapshot::{Malformed, Reader};
+use super::{COUNT_MAX, MapCounters};
+
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    window_ns: u64,
+    pane_ns: u64,
+    panes: usize,
+    index: Index,
+    sums: Box<[u64]>,
+    /// The latest time given for each key.
+    latest: Box<[u64]>,
+}
+
+impl Window {
+    pub(super) fn new(key_len: u32, entries: u32, window_ns: u64, panes: u16) -> Self {
+        Self {
+            window_ns,
+            pane_ns: window_ns.div_ceil(u64::from(panes.max(1))).max(1),
+            panes: usize::from(panes.max(1)),
+            index: Index::new(key_len, entries),
+            sums: vec![0; entries as usize * usize::from(panes.max(1))].into(),
+            latest: vec![0; entries as usize].into(),
+        }
+    }
+
+    /// What [`Window::new`] allocates.
+    pub(super) const fn bytes(key_len: u32, entries: u32, panes: u16) -> u64 {
+        Index::bytes(key_len, entries) + entries as u64 * (panes as u64 + 1) * 8
+    }
+
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.index.allocated() + (self.sums.len() + self.latest.len()) * 8
+    }
+
+    pub(super) fn add(
+        &mut self,
+        key: (HashKey, &[u8]),
+        time_ns: u64,
+        amount: u64,
+        counters: &mut MapCounters,
+    ) -> Option<u64> {
+        let place = self.index.note(key, counters, |oldest| {
+            self.latest.get(oldest as usize).is_some_and(|latest| latest.saturating_add(self.window_ns) <= time_ns)
+        })?;
+        let sums = self.sums.get_mut(place.number() as usize * self.panes..)?.get_mut(..self.panes)?;
+        let latest = self.latest.get_mut(place.number() as usize)?;
+        if place.is_new() {
+            sums.fill(0);
+            *latest = time_ns;
+        }
+        let panes = self.panes as u64;
+        let mut pane = time_ns / self.pane_ns;
+        if time_ns > *latest {
+            // The panes that the window slides onto begin empty.
+            let last = *latest / self.pane_ns;
+            for step in 1..=(pane - last).min(panes) {
+                if let Some(sum) = sums.get_mut(((last + step) % panes) as usize) {
+                    *sum = 0;
+                }
+            }
+            *latest = time_ns;
+        }
+        let first = (*latest / self.pane_ns).saturating_sub(panes - 1);
+        if pane < first {
+            counters.late += 1;
+            pane = first;
+        }
+        let sum = sums.get_mut((pane % panes) as usize)?;
+        *sum = sum.saturating_add(amount).min(COUNT_MAX);
+        let total = sums.iter().fold(0u64, |total, sum| total.saturating_add(*sum)).min(COUNT_MAX);
+        counters.saturated += u64::from(total == COUNT_MAX);
+        Some(total)
+    }
+
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        self.index.save(out, |place, out| {
+            out.extend(self.latest.get(place as usize).copied().unwrap_or_default().to_le_bytes());
+            let sums = self.sums.get(place as usize * self.panes..).and_then(|sums| sums.get(..self.panes));
+            sums.unwrap_or_default().iter().for_each(|sum| out.extend(sum.to_le_bytes()));
+        });
+    }
+
+    /// Takes in what [`Window::save`] wrote, into a fresh one.
+    pub(super) fn load(
+        &mut self,
+        key_len: u32,
+        entries: u32,
+        key: HashKey,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), Malformed> {
+        let Self { panes, sums, latest, .. } = self;
+        self.index = Index::load(
+            key_len,
+            entries,
+            |bytes| key.tag(bytes),
+            reader,
+            |place, reader| {
+                if let Some(latest) = latest.get_mut(place as usize) {
+                    *latest = reader.u64()?;
+                }
+                let sums = sums.get_mut(place as usize * *panes..).and_then(|sums| sums.get_mut(..*panes));
+                for sum in sums.unwrap_or_default() {
+                    *sum = reader.u64()?;
+                    if *sum > COUNT_MAX {
+                        return Err(Malformed("a sum that cannot be"));
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(())
+    }
+}
