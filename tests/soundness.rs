@@ -32,7 +32,7 @@ use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
 fn check(family: Family, seeds: u64, least: u64) {
     let scale = std::env::var("SOUNDNESS_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
     let counts = search(family, 0..seeds * scale);
-    println!("{family:?}: {counts}");
+    println!("{family:?}: {counts}; refused: {:?}", counts.refused);
     if let Some(finding) = counts.findings.first() {
         panic!("{finding}\nsmaller: {}", finding.clone().shrunk());
     }

@@ -72,6 +72,7 @@ fn long_run() {
         std::fs::write(folder.join(&name), finding.to_corpus()).expect("a file for a finding");
         println!("{}\n{finding}", folder.join(&name).display());
     }
+    println!("refused: {:?}", total.refused);
     println!("{total}, seeds {first} to {end}, {:.0} seconds, {threads} threads", begin.elapsed().as_secs_f64());
     assert!(total.findings.is_empty(), "{} violations", total.findings.len());
 }

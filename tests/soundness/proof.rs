@@ -5,7 +5,7 @@ use std::cell::Cell;
 use trapline_vm::isa::disassemble;
 use trapline_vm::memory::{FRAME_LEN, Region};
 use trapline_vm::program::{Loaded, Program};
-use trapline_vm::verifier::{AbstractState, Bits, Limits, Pointer, RegType, Verified, verify_observed};
+use trapline_vm::verifier::{AbstractState, Bits, Held, Limits, Pointer, RegType, Verified, verify_observed};
 
 /// States kept of one program. Of a proof with more (one in some thousands, with long loops), the rest is not kept,
 /// and embedding is not judged at instructions that lack some.
@@ -28,9 +28,22 @@ struct Point {
     last: Cell<usize>,
 }
 
-/// Proves a program. A refusal is [`None`]; one that blames the verifier itself is an error.
-pub(crate) fn prove(program: &Program) -> Result<Option<Proof>, String> {
-    let Ok(loaded) = Loaded::new(program.clone(), generator::helpers(&program.kind)) else { return Ok(None) };
+/// What the verifier says of a program.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Accepted(Box<Proof>),
+    /// And the stable name of why.
+    Refused(&'static str),
+    /// It finds a contradiction in itself.
+    Inconsistent(String),
+}
+
+/// Proves a program.
+pub(crate) fn prove(program: &Program) -> Answer {
+    let loaded = match Loaded::new(program.clone(), generator::helpers(&program.kind)) {
+        Ok(loaded) => loaded,
+        Err(_) => return Answer::Refused("malformed"),
+    };
     let mut points = Vec::new();
     points.resize_with(program.code.len(), Point::default);
     let mut count = 0;
@@ -44,11 +57,11 @@ pub(crate) fn prove(program: &Program) -> Result<Option<Proof>, String> {
         }
     });
     match observed {
-        Ok(verified) => Ok(Some(Proof { verified, points })),
+        Ok(verified) => Answer::Accepted(Box::new(Proof { verified, points })),
         Err(rejection) if rejection.code() == "inconsistent" => {
-            Err(format!("{rejection}\n{}", disassemble(&program.code)))
+            Answer::Inconsistent(format!("{rejection}\n{}", disassemble(&program.code)))
         }
-        Err(_) => Ok(None),
+        Err(rejection) => Answer::Refused(rejection.code()),
     }
 }
 
@@ -118,7 +131,16 @@ impl Proof {
                 }
             }
         }
-        None
+        let word = |held: Held| match held {
+            Held::Register(register) => concrete.registers[usize::from(register)],
+            Held::Slot(frame, slot) => {
+                let at = usize::from(frame) * FRAME_LEN as usize + usize::from(slot) * 8;
+                concrete.stack[at..at + 8].try_into().map_or(0, u64::from_le_bytes)
+            }
+            Held::Kept(frame, register) => concrete.frames[usize::from(frame)].1[usize::from(register) - 6],
+        };
+        let unlike = state.links().find(|(a, b)| word(*a) != word(*b));
+        unlike.map(|(a, b)| format!("{a:?} is {:#x} and {b:?} is {:#x}, and they should be the same", word(a), word(b)))
     }
 
     fn contains(&self, value: RegType, concrete: u64) -> bool {
@@ -129,8 +151,16 @@ impl Proof {
             RegType::Map(index) => {
                 self.verified.program().maps.get(usize::from(index)).is_some_and(|map| u64::from(map.id.0) == concrete)
             }
-            RegType::Nullable(_) => concrete == 0,
+            RegType::Nullable(map) => concrete == 0 || self.is_value(map, concrete),
         }
+    }
+
+    /// Whether it is the address of the beginning of a value of the map.
+    fn is_value(&self, map: u16, concrete: u64) -> bool {
+        let Some(map) = self.verified.program().maps.get(usize::from(map)) else { return false };
+        let stride = u64::from(map.decl.stride());
+        let offset = concrete.wrapping_sub(map.address(0));
+        stride > 0 && offset.is_multiple_of(stride) && offset / stride < u64::from(map.decl.entries)
     }
 
     fn points_to(&self, Pointer { region, object, offset }: Pointer, concrete: u64) -> bool {

@@ -3,7 +3,8 @@
 use crate::corpus;
 use crate::generator::{self, Entropy, Features, Flavour, Input, mutate, program_of, random_code, soup, use_claims};
 use crate::oracle::{Bench, Oracle, Violation, Work, check};
-use crate::proof::prove;
+use crate::proof::{Answer, prove};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use trapline_vm::isa::{Decoded, Instruction, Kind, disassemble};
@@ -83,9 +84,9 @@ impl Finding {
 /// What the oracles say of a program and these runs; nothing if it is refused.
 pub(crate) fn try_one(program: &Program, inputs: &[Input]) -> Vec<Violation> {
     match prove(program) {
-        Ok(Some(proof)) => check(&proof, inputs, &mut Bench::new(&program.kind), &mut Work::default()),
-        Ok(None) => Vec::new(),
-        Err(what) => vec![Violation { oracle: Oracle::Consistent, pc: 0, what }],
+        Answer::Accepted(proof) => check(&proof, inputs, &mut Bench::new(&program.kind), &mut Work::default()),
+        Answer::Refused(_) => Vec::new(),
+        Answer::Inconsistent(what) => vec![Violation { oracle: Oracle::Consistent, pc: 0, what }],
     }
 }
 
@@ -122,6 +123,8 @@ pub(crate) struct Counts {
     pub(crate) calls: u64,
     pub(crate) runs: u64,
     pub(crate) steps: u64,
+    /// Refused, by the name of the reason.
+    pub(crate) refused: BTreeMap<&'static str, u64>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -137,6 +140,9 @@ impl Counts {
         self.calls += other.calls;
         self.runs += other.runs;
         self.steps += other.steps;
+        for (code, count) in other.refused {
+            *self.refused.entry(code).or_default() += count;
+        }
         self.findings.extend(other.findings);
     }
 }
@@ -189,9 +195,14 @@ impl Searcher {
             Family::Random => random_code(&mut entropy),
             Family::Soup => {
                 let (soup, at) = soup(&mut entropy);
-                let Ok(Some(proof)) = prove(&soup) else { return self.try_program(family, seed, soup, &mut entropy) };
-                let claimed = proof.states(at as usize).first();
-                claimed.and_then(|state| use_claims(&mut entropy, &soup, state)).unwrap_or(soup)
+                let claimed = match prove(&soup) {
+                    Answer::Accepted(proof) => {
+                        let state = proof.states(at as usize).first();
+                        state.and_then(|state| use_claims(&mut entropy, &soup, state))
+                    }
+                    Answer::Refused(_) | Answer::Inconsistent(_) => None,
+                };
+                claimed.unwrap_or(soup)
             }
         };
         self.try_program(family, seed, program, &mut entropy);
@@ -200,9 +211,12 @@ impl Searcher {
     fn try_program(&mut self, family: Family, seed: u64, program: Program, entropy: &mut Entropy<'_>) {
         self.counts.tried += 1;
         let proof = match prove(&program) {
-            Ok(Some(proof)) => proof,
-            Ok(None) => return,
-            Err(what) => {
+            Answer::Accepted(proof) => proof,
+            Answer::Refused(code) => {
+                *self.counts.refused.entry(code).or_default() += 1;
+                return;
+            }
+            Answer::Inconsistent(what) => {
                 let violations = vec![Violation { oracle: Oracle::Consistent, pc: 0, what }];
                 return self.counts.findings.push(Finding { family, seed, program, inputs: Vec::new(), violations });
             }

@@ -1,7 +1,8 @@
 //! Reads and writes: of the context, of what pointers point to at constant and variable offsets, of the stack.
 
 use super::code::{
-    ADD, ALU, AND, ATOMICS, BRANCHES, Imm, JGE, JGT, JNE, JSGT, JSLT, LSH, MOD, MOV, MUL, RSH, Reg, SIZES, SUB,
+    ADD, ALU, AND, ATOMICS, BRANCHES, Imm, JEQ, JGE, JGT, JLE, JLT, JNE, JSGT, JSLT, LSH, MOD, MOV, MUL, RSH, Reg,
+    SIZES, SUB,
 };
 use super::{Generator, Pointer, RULE_SLOTS, SPILLS, SPILLS_COUNT};
 use trapline_vm::record::Slot;
@@ -227,18 +228,30 @@ impl Generator<'_, '_> {
         }
     }
 
-    /// A branch on addresses, which teaches nothing.
+    /// A branch on addresses: of one object, or on whether it is null.
     pub(super) fn compare_addresses(&mut self) {
-        let pointers = self.scope.pointers.len();
-        let pick = |generator: &mut Self| {
-            let chosen = generator.entropy.below(pointers + 1);
-            generator.scope.pointers.get(chosen).map_or(10, |pointer| pointer.register)
-        };
-        let (a, b) = (pick(self), pick(self));
-        let (op, parts) = (self.entropy.pick(&BRANCHES), self.entropy.below(4));
-        let operand = if self.entropy.chance(70) { Reg(b) } else { Imm(0) };
+        let pointer = self.any_memory();
+        let parts = self.entropy.below(4);
         let mut ahead = self.ahead();
-        self.branch_to(op, true, a, operand, &mut ahead);
+        if self.entropy.chance(40) {
+            let op = self.entropy.pick(&[JEQ, JNE]);
+            self.branch_to(op, true, pointer.register, Imm(0), &mut ahead);
+        } else {
+            let Some(other) = self.take() else { return self.code.place(ahead.label) };
+            self.code.mov(other, Reg(pointer.register));
+            let by = self.entropy.below(pointer.room as usize + 1) as i32 + pointer.bias;
+            self.code.add(other, Imm(by));
+            let op = self.entropy.pick(&[JEQ, JNE, JGT, JGE, JLT, JLE, JSGT, JSLT]);
+            let (a, b) = if self.entropy.chance(50) { (other, pointer.register) } else { (pointer.register, other) };
+            self.branch_to(op, true, a, Reg(b), &mut ahead);
+            // The distance is a number.
+            if self.entropy.chance(50) {
+                self.code.alu(SUB, true, other, Reg(pointer.register));
+                self.release(other, true);
+            } else {
+                self.release(other, false);
+            }
+        }
         self.scope.pending.push((ahead, parts));
     }
 

@@ -5,6 +5,7 @@
 //! non-empty ones, and the verifier checks that after every step.
 
 use super::bits::Bits;
+use super::fault::{Fault, planted};
 
 /// Unsigned bounds, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,10 @@ impl Unsigned {
 
     /// The lower bits alone.
     pub(super) fn truncate(self, width: Bits) -> Self {
+        let cut = Self { min: width.truncate(self.min), max: width.truncate(self.max) };
+        if planted(Fault::TruncatedBounds) && !cut.is_empty() {
+            return cut;
+        }
         Self::wrapped(i128::from(self.min), i128::from(self.max), width)
     }
 }

@@ -30,9 +30,9 @@ const FIRST_KEPT: u16 = 1 << 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Holder(u16);
 
-/// What a [`Holder`] is.
+/// A place that holds 64 bits, of which others may be copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub enum Held {
     /// A register of the function that runs.
     Register(u8),
     /// A slot of a frame.

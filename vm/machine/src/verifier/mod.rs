@@ -67,6 +67,7 @@ mod check;
 mod context;
 mod cost;
 mod explore;
+mod fault;
 mod interval;
 mod links;
 mod reason;
@@ -79,7 +80,10 @@ mod transfer;
 pub use assertion::{Assertion, Mode, Place};
 pub use bits::Bits;
 pub use check::POINTER_OFFSET_MAX;
+#[cfg(feature = "planted-faults")]
+pub use fault::{Fault, plant};
 pub use interval::{Signed, Unsigned};
+pub use links::Held;
 pub use reason::{Granted, Reason};
 pub use report::{Cause, Counter, Decision, LoopProof, ProvedLoop, Rejection, Report};
 pub use scalar::Scalar;

@@ -616,6 +616,11 @@ impl AbstractState {
         }
     }
 
+    /// Places that hold the same 64 bits: each with the first of its class.
+    pub fn links(&self) -> impl Iterator<Item = (Held, Held)> {
+        self.links.iter().map(|(holder, class)| (holder.held(), class.held()))
+    }
+
     fn link(&mut self, copy: Holder, original: Holder) {
         if self.held(original).is_some_and(|value| value.can_be_refined()) {
             self.links.link(copy, original);

@@ -7,6 +7,7 @@ use super::assertion::{Compared, Operands, Yields, allowed, comparable, helper_n
 use super::bits::Bits;
 use super::capability::frame_bytes;
 use super::context::Context;
+use super::fault::{Fault, planted};
 use super::scalar::Scalar;
 use super::state::{AbstractState, Pointer, RegType, Why};
 use crate::helper::Returns;
@@ -121,6 +122,7 @@ pub(super) fn kinds(context: &Context<'_>, op: AluOp, a: RegType, b: RegType) ->
         (RegType::Scalar(_), RegType::Pointer(_)) => Operands::NumberPointer,
         (RegType::Pointer(a), RegType::Pointer(b)) if context.same_object(a, b) => Operands::SameObject,
         (RegType::Pointer(_), RegType::Pointer(_)) => Operands::Pointers,
+        (RegType::Nullable(_), RegType::Scalar(_)) if planted(Fault::NullableArithmetic) => Operands::PointerNumber,
         (RegType::Map(_) | RegType::Nullable(_), _) | (_, RegType::Map(_) | RegType::Nullable(_)) => Operands::Opaque,
     })
 }
@@ -165,6 +167,7 @@ pub(super) fn arithmetic(context: &Context<'_>, op: AluOp, width: Width, a: RegT
             RegType::Scalar(Scalar::alu(op, a.offset, b.offset, B64))
         }
         (Some(Yields::MovedFirst), RegType::Pointer(a), RegType::Scalar(b)) => moved(a, op, b),
+        (Some(Yields::MovedFirst), RegType::Nullable(_), _) if planted(Fault::NullableArithmetic) => a,
         (Some(Yields::MovedSecond), _, RegType::Map(_) | RegType::Nullable(_)) if op == AluOp::Mov => b,
         (Some(Yields::MovedSecond), _, RegType::Pointer(b)) => match (op, a) {
             (AluOp::Mov, _) => RegType::Pointer(b),
