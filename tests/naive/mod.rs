@@ -1,6 +1,9 @@
 //! RFC 9669 transcribed as plainly as can be, from instruction bytes to effect, sharing no code with the machine but
 //! the addresses of its regions. Slow, and meant to be read beside the RFC: an oracle for every executor.
 
+#[allow(dead_code, reason = "not every test that shares this module has maps")]
+pub(crate) mod maps;
+
 use std::collections::BTreeSet;
 
 use trapline_vm::memory::{FRAME_LEN, FRAMES_MAX, Region};

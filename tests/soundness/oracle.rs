@@ -1,10 +1,11 @@
 //! The oracles: what must hold of a run of a program that was accepted.
 
 use crate::generator::{self, Input};
-use crate::helpers::NaiveHelpers;
+use crate::helpers::{NaiveHelpers, NaiveMaps};
 use crate::naive::{self, Bytes};
 use crate::proof::{Concrete, Proof};
 use trapline_vm::interp::{Code, Outcome};
+use trapline_vm::map::HashKey;
 use trapline_vm::memory::{FRAME_LEN, FRAMES_MAX, Memory, Region};
 use trapline_vm::program::{Program, ProgramKind, Verdict};
 use trapline_vm::trap::{Stop, Trap};
@@ -49,6 +50,7 @@ pub(crate) struct Violation {
 #[derive(Debug)]
 pub(crate) struct Bench {
     naive: Vec<Bytes>,
+    maps: NaiveMaps,
     record: Memory,
     predicted: Memory,
     checked: Memory,
@@ -61,11 +63,18 @@ impl Bench {
             |region: Region| Bytes { base: u64::from(region.base()), bytes: Vec::new(), writable: region.writable() };
         let mut naive: Vec<Bytes> = Region::ALL.into_iter().map(region).collect();
         naive[Region::Stack as usize].bytes = vec![0; (FRAME_LEN * FRAMES_MAX) as usize];
-        Self { naive, record: memory(), predicted: memory(), checked: memory() }
+        Self { naive, maps: NaiveMaps::default(), record: memory(), predicted: memory(), checked: memory() }
     }
 
-    /// Everything as if new.
-    fn reset(&mut self, _program: &Program) {}
+    /// The maps of the program, as if new. One memory hashes with another key: nothing may depend on it.
+    fn reset(&mut self, program: &Program) {
+        self.maps = NaiveMaps::new(&program.maps, &mut self.naive);
+        for (memory, key) in [(&mut self.predicted, HashKey(1, 2)), (&mut self.checked, HashKey(3, 4))] {
+            memory.remove_maps();
+            memory.set_hash_key(key).expect("there are no maps");
+            memory.add_maps(&program.maps).expect("generated maps can be");
+        }
+    }
 }
 
 /// Fuel at which a naive run is given up: more than any worst case that is run.
@@ -83,9 +92,6 @@ pub(crate) struct Work {
 pub(crate) fn check(proof: &Proof, inputs: &[Input], bench: &mut Bench, work: &mut Work) -> Vec<Violation> {
     let mut found = Vec::new();
     let program = proof.verified.program();
-    if !program.maps.is_empty() {
-        return found;
-    } // TEMP
     bench.reset(program);
     let slots = program.code.iter().map(|slot| slot.to_bytes()).collect();
     let maps = program.maps.iter().map(|map| (map.id.0.into(), map.address(0))).collect();
@@ -97,8 +103,12 @@ pub(crate) fn check(proof: &Proof, inputs: &[Input], bench: &mut Bench, work: &m
         let end = embed(proof, &code, input, bench, work, &mut found);
         compare(proof, predicted.as_ref().ok(), &checked, input, bench, &end, &mut found);
         if !found.is_empty() {
-            break;
+            return found;
         }
+    }
+    if !program.maps.is_empty() && bench.predicted.snapshot().as_bytes() != bench.checked.snapshot().as_bytes() {
+        let what = "the states of maps differ".to_owned();
+        found.push(Violation { oracle: Oracle::Checked, pc: 0, what });
     }
     found
 }
@@ -133,7 +143,7 @@ fn embed(
     };
     let arguments = Code::checked(proof.verified.loaded()).arguments();
     let count = if matches!(kind, ProgramKind::Rule(_)) { 3 } else { 2 };
-    let helpers = NaiveHelpers::new(kind, &mut bench.record);
+    let helpers = NaiveHelpers::new(kind, &mut bench.record, &mut bench.maps);
     let mut machine = naive::Machine::new(code, &mut bench.naive, helpers, arguments, FUEL).strict(count);
     let mut embedded = true;
     let report = proof.verified.report();
@@ -197,11 +207,23 @@ fn compare(
         if result != naive.end || outcome.fuel_used != naive.fuel {
             return Some(format!("{outcome:?}, and should be {:?} with {} fuel", naive.end, naive.fuel));
         }
-        let writable = [Region::Buffer, Region::Output, Region::MapValues].into_iter();
-        writable
-            .filter(|region| memory.contents(*region) != bench.naive[*region as usize].bytes)
-            .map(|region| format!("leaves another {region:?}"))
-            .next()
+        let buffer = Region::Buffer;
+        if memory.contents(buffer) != bench.naive[buffer as usize].bytes {
+            return Some("leaves another buffer".to_owned());
+        }
+        // Between maps, and after the last, lies what other programs' maps have left.
+        for map in proof.verified.program().maps.iter() {
+            let values = map.base as usize..map.base as usize + map.decl.values_len() as usize;
+            let expected = &bench.naive[map.region as usize].bytes[values.clone()];
+            if memory.contents(map.region).get(values) != Some(expected) {
+                return Some(format!("leaves other values of map {}", map.decl.name));
+            }
+        }
+        bench.maps.counts().find_map(|(map, counts)| {
+            let counters = memory.map_counters(map.id).unwrap_or_default();
+            let got = [counters.evicted, counters.refused, counters.saturated, counters.late];
+            (got != counts).then(|| format!("counts {got:?} of map {}, and should {counts:?}", map.decl.name))
+        })
     };
     input.load(&mut bench.checked);
     let outcome = checked.run(&mut bench.checked, limit);

@@ -68,7 +68,7 @@ impl Features {
 /// What the verifier takes by now.
 const LOOPS: bool = false;
 const CALLS: bool = false;
-const MAPS: bool = false;
+const MAPS: bool = true;
 
 /// The longest buffer of raw programs.
 const BUFFER_LEN_MAX: u32 = 200;

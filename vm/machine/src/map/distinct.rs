@@ -129,7 +129,9 @@ impl Distinct {
     ) -> Option<u64> {
         let (window_ns, most) = (self.window_ns, self.members);
         let place = self.index.note((hash, key), counters, |oldest| {
-            self.latest.get(oldest as usize).is_some_and(|latest| latest.saturating_add(window_ns) <= time_ns)
+            self.latest
+                .get(oldest as usize)
+                .is_some_and(|latest| time_ns.checked_sub(*latest).is_some_and(|age| age >= window_ns))
         })?;
         let latest = self.latest.get_mut(place.number() as usize)?;
         *latest = if place.is_new() { time_ns } else { time_ns.max(*latest) };

@@ -30,7 +30,9 @@ impl Seen {
 
     pub(super) fn see(&mut self, key: (HashKey, &[u8]), time_ns: u64, counters: &mut MapCounters) -> Option<bool> {
         let place = self.index.note(key, counters, |oldest| {
-            self.latest.get(oldest as usize).is_some_and(|latest| latest.saturating_add(self.ttl_ns) <= time_ns)
+            self.latest
+                .get(oldest as usize)
+                .is_some_and(|latest| time_ns.checked_sub(*latest).is_some_and(|age| age >= self.ttl_ns))
         })?;
         let latest = self.latest.get_mut(place.number() as usize)?;
         let before = *latest;

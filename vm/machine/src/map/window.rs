@@ -49,7 +49,9 @@ impl Window {
         counters: &mut MapCounters,
     ) -> Option<u64> {
         let place = self.index.note(key, counters, |oldest| {
-            self.latest.get(oldest as usize).is_some_and(|latest| latest.saturating_add(self.window_ns) <= time_ns)
+            self.latest
+                .get(oldest as usize)
+                .is_some_and(|latest| time_ns.checked_sub(*latest).is_some_and(|age| age >= self.window_ns))
         })?;
         let sums = self.sums.get_mut(place.number() as usize * self.panes..)?.get_mut(..self.panes)?;
         let latest = self.latest.get_mut(place.number() as usize)?;

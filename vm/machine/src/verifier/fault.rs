@@ -5,6 +5,7 @@
 //! `false` and nothing of this is left in the code.
 
 /// A bug to plant.
+#[cfg_attr(not(feature = "planted-faults"), expect(unreachable_pub, reason = "seen from outside with the feature"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The bounds of the lower half of a register are those of the whole, cut; right only where both lie in one round
