@@ -29,6 +29,11 @@ impl Bits {
         })
     }
 
+    /// The lower half of this width.
+    pub const fn half(self) -> Self {
+        Self::new(self.0 / 2)
+    }
+
     /// Number of bits.
     pub const fn count(self) -> u32 {
         self.0

@@ -1,9 +1,11 @@
 //! Numbers: a tnum, an unsigned and a signed interval of the same value, kept in agreement.
 //!
-//! The three say different things and each sharpens the others ([`Scalar::reduced`]). There are no 32-bit bounds of
-//! their own: a 32-bit operation cuts its operands to 32 bits, works at that width, and extends the result with
-//! zeros, exactly as the machine does. What is lost is little; what cannot go wrong is a second set of bounds out
-//! of step with the first, which is how most unsound verifiers came about.
+//! The three say different things and each sharpens the others ([`Scalar::reduced`]). There are no 32-bit bounds that
+//! are computed beside them: a 32-bit operation cuts its operands to 32 bits, works at that width, and extends the
+//! result with zeros, exactly as the machine does. What cannot go wrong is a second set of bounds out of step with the
+//! first, which is how most unsound verifiers came about. One thing is remembered of the lower half, because C needs it:
+//! its signed bounds, where they say more than all the rest (an `int` of -1..=5 is 0..=5 or 0xffffffff in a register).
+//! Copies, joins, comparisons and 32-bit arithmetic keep them; all other operations forget them.
 //!
 //! All operations are small and pure, and take their width ([`Bits`]), so that the tests below try every abstract
 //! value of a small width against every concrete one.
@@ -21,12 +23,19 @@ pub struct Scalar {
     tnum: Tnum,
     unsigned: Unsigned,
     signed: Signed,
+    /// Signed bounds of the lower half of the bits; full unless they say more than the other parts.
+    low: Signed,
 }
 
 impl Scalar {
     /// Any number of the width.
     pub const fn unknown(bits: Bits) -> Self {
-        Self { tnum: Tnum::unknown(bits), unsigned: Unsigned::full(bits), signed: Signed::full(bits) }
+        Self {
+            tnum: Tnum::unknown(bits),
+            unsigned: Unsigned::full(bits),
+            signed: Signed::full(bits),
+            low: Signed::full(bits.half()),
+        }
     }
 
     /// One number.
@@ -36,6 +45,7 @@ impl Scalar {
             tnum: Tnum::exact(value),
             unsigned: Unsigned::exact(value),
             signed: Signed::exact(bits.sign_extend(value)),
+            low: Signed::full(bits.half()),
         }
     }
 
@@ -44,13 +54,14 @@ impl Scalar {
         Self { unsigned: Unsigned { min, max }, ..Self::unknown(bits) }.reduced(bits)
     }
 
-    /// Any number of the lower bits of a width, zeros above; fewer than all.
+    /// Any number of the lower bits of a register, zeros above; fewer than all.
     pub const fn low_bits(low: Bits) -> Self {
         let (min, max) = (0, low.mask());
         Self {
             tnum: Tnum::unknown(low),
             unsigned: Unsigned { min, max },
             signed: Signed { min: 0, max: max.cast_signed() },
+            low: Signed::full(Bits::B64.half()),
         }
     }
 
@@ -86,12 +97,15 @@ impl Scalar {
 
     /// Whether the number is possible.
     pub const fn contains(self, value: u64, bits: Bits) -> bool {
-        self.tnum.contains(value) && self.unsigned.contains(value) && self.signed.contains(bits.sign_extend(value))
+        self.tnum.contains(value)
+            && self.unsigned.contains(value)
+            && self.signed.contains(bits.sign_extend(value))
+            && self.low.contains(bits.half().sign_extend(value))
     }
 
     /// Whether no number is possible: a contradiction, which makes a branch impossible.
     pub const fn is_empty(self) -> bool {
-        self.unsigned.is_empty() || self.signed.is_empty()
+        self.unsigned.is_empty() || self.signed.is_empty() || self.low.is_empty()
     }
 
     /// The invariants that hold after every step: something is possible, all within the width, and the parts agree
@@ -102,10 +116,18 @@ impl Scalar {
             && self.unsigned.max <= bits.mask()
             && self.signed.min >= bits.signed_min()
             && self.signed.max <= bits.signed_max()
+            && self.low.min >= bits.half().signed_min()
+            && self.low.max <= bits.half().signed_max()
             && !self.reduced(bits).is_empty()
     }
 
-    const EMPTY: Self = Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY };
+    const EMPTY: Self =
+        Self { tnum: Tnum::exact(0), unsigned: Unsigned::EMPTY, signed: Signed::EMPTY, low: Signed::EMPTY };
+
+    /// What follows from these parts.
+    fn of(tnum: Tnum, unsigned: Unsigned, signed: Signed, bits: Bits) -> Self {
+        Self { tnum, unsigned, signed, low: Signed::full(bits.half()) }.reduced(bits)
+    }
 
     /// Lets each part sharpen the others, as far as they can: afterwards all bounds are possible numbers. Empty if
     /// and only if no number is possible, so that a contradiction shows where it arises and never later.
@@ -114,10 +136,12 @@ impl Scalar {
         if self.is_settled(bits) {
             return self;
         }
-        let Self { tnum, unsigned, signed } = self;
-        if unsigned.is_empty() || signed.is_empty() {
+        let Self { tnum, unsigned, signed, low } = self;
+        if self.is_empty() {
             return Self::EMPTY;
         }
+        let narrow = bits.half();
+        let halves = if low == Signed::full(narrow) { None } else { Some((low, narrow)) };
         // Each half of the circle is one interval in both readings.
         let half = |unsigned_half: Unsigned, least: i64, greatest: i64| {
             let by_sign = signed.meet(Signed { min: least, max: greatest });
@@ -126,7 +150,12 @@ impl Scalar {
             }
             let by_sign = Unsigned { min: bits.from_signed(by_sign.min), max: bits.from_signed(by_sign.max) };
             let both = unsigned.meet(unsigned_half).meet(by_sign);
-            let (min, max) = (tnum.member_from(both.min)?, tnum.member_to(both.max)?);
+            let (min, max) = match halves {
+                None => (tnum.member_from(both.min)?, tnum.member_to(both.max)?),
+                Some((low, narrow)) => {
+                    (low_member_from(tnum, low, narrow, both.min)?, low_member_to(tnum, low, narrow, both.max)?)
+                }
+            };
             (min <= max).then_some(Unsigned { min, max })
         };
         let below = half(Unsigned { min: 0, max: bits.sign() - 1 }, 0, bits.signed_max());
@@ -143,10 +172,31 @@ impl Scalar {
             }
             (None, None) => return Self::EMPTY,
         };
-        match tnum.meet(ranges) {
-            Some(tnum) => Self { tnum, unsigned, signed },
-            None => Self::EMPTY,
+        let Some(tnum) = tnum.meet(ranges) else { return Self::EMPTY };
+        let reduced = Self { tnum, unsigned, signed, low: Signed::full(narrow) };
+        if halves.is_none() { reduced } else { reduced.with_signed_low(low, bits) }
+    }
+
+    /// The same with bounds of the lower half that all bounds have been adapted to: they sharpen the known bits, and
+    /// are kept if they say more than the rest does.
+    fn with_signed_low(self, low: Signed, bits: Bits) -> Self {
+        let narrow = bits.half();
+        let implied = self.truncate(narrow, bits);
+        let known = Self { signed: implied.signed.meet(low), ..implied }.reduced(narrow);
+        if known.is_empty() {
+            return Self::EMPTY;
         }
+        let above = bits.mask() & !narrow.mask();
+        let Some(tnum) = self.tnum.meet(Tnum::new(known.tnum.ones(), known.tnum.unknown_bits() | above)) else {
+            return Self::EMPTY;
+        };
+        let low = if known.signed == implied.signed { Signed::full(narrow) } else { known.signed };
+        Self { tnum, low, ..self }
+    }
+
+    /// The signed bounds of the lower half, by all that is known.
+    fn signed_low(self, bits: Bits) -> Signed {
+        self.truncate(bits.half(), bits).signed
     }
 
     /// Whether it is one number or any number, the commonest values, whose parts have nothing to tell each other.
@@ -164,7 +214,18 @@ impl Scalar {
             return self;
         }
         let (a, b) = (self, other);
-        Self { tnum: a.tnum.join(b.tnum), unsigned: a.unsigned.join(b.unsigned), signed: a.signed.join(b.signed) }
+        let narrow = bits.half();
+        let full = Signed::full(narrow);
+        // Two numbers of the lower half may be next to each other as signed numbers only.
+        let crosses = |x: Self, y: Self| {
+            x.unsigned.max < narrow.sign() && y.unsigned.min >= narrow.sign() && y.unsigned.max <= narrow.mask()
+        };
+        let low = if a.low != full || b.low != full || crosses(a, b) || crosses(b, a) {
+            a.signed_low(bits).join(b.signed_low(bits))
+        } else {
+            full
+        };
+        Self { tnum: a.tnum.join(b.tnum), unsigned: a.unsigned.join(b.unsigned), signed: a.signed.join(b.signed), low }
             .reduced(bits)
     }
 
@@ -179,45 +240,53 @@ impl Scalar {
         }
         match a.tnum.meet(b.tnum) {
             Some(tnum) => {
-                Self { tnum, unsigned: a.unsigned.meet(b.unsigned), signed: a.signed.meet(b.signed) }.reduced(bits)
+                let (unsigned, signed) = (a.unsigned.meet(b.unsigned), a.signed.meet(b.signed));
+                Self { tnum, unsigned, signed, low: a.low.meet(b.low) }.reduced(bits)
             }
             None => Self::EMPTY,
         }
     }
 
-    /// Whether every number of this set is in the other.
+    /// Whether every number of this set is in the other, of registers.
     pub fn is_within(self, other: Self) -> bool {
+        self.is_within_at(other, Bits::B64)
+    }
+
+    /// Whether every number of this set is in the other.
+    fn is_within_at(self, other: Self, bits: Bits) -> bool {
+        let within_low = || {
+            let low = self.signed_low(bits);
+            other.low.min <= low.min && low.max <= other.low.max
+        };
         other.unsigned.min <= self.unsigned.min
             && self.unsigned.max <= other.unsigned.max
             && other.signed.min <= self.signed.min
             && self.signed.max <= other.signed.max
             && self.tnum.join(other.tnum) == other.tnum
+            && (other.low == Signed::full(bits.half()) || within_low())
     }
 
     // Between widths
 
-    /// The lower bits, as a number of the narrow width.
+    /// The lower bits of a number of this width, as a number of the narrow width.
     #[must_use]
-    pub fn truncate(self, narrow: Bits) -> Self {
-        Self {
-            tnum: self.tnum.truncate(narrow),
-            unsigned: self.unsigned.truncate(narrow),
-            signed: Signed::full(narrow),
-        }
-        .reduced(narrow)
+    pub fn truncate(self, narrow: Bits, bits: Bits) -> Self {
+        let signed = if narrow == bits.half() { self.low } else { Signed::full(narrow) };
+        Self::of(self.tnum.truncate(narrow), self.unsigned.truncate(narrow), signed, narrow)
     }
 
     /// A narrow number in a wider register, zeros above.
     #[must_use]
-    pub fn zero_extend(self, wide: Bits) -> Self {
-        Self { signed: Signed::full(wide), ..self }.reduced(wide)
+    pub fn zero_extend(self, narrow: Bits, wide: Bits) -> Self {
+        let low =
+            if narrow == wide.half() && crosses_zero(self.signed) { self.signed } else { Signed::full(wide.half()) };
+        Self { signed: Signed::full(wide), low, ..self }.reduced(wide)
     }
 
     /// A narrow number in a wider register, its sign above.
     #[must_use]
     pub fn sign_extend(self, narrow: Bits, wide: Bits) -> Self {
-        Self { tnum: self.tnum.sign_extend(narrow, wide), unsigned: Unsigned::full(wide), signed: self.signed }
-            .reduced(wide)
+        Self::of(self.tnum.sign_extend(narrow, wide), Unsigned::full(wide), self.signed, wide)
     }
 
     /// This number, now that its lower bits are known to be in `low`; possibly empty.
@@ -228,12 +297,17 @@ impl Scalar {
             return Self::EMPTY;
         };
         let mut unsigned = self.unsigned;
+        let mut by_low = if narrow == wide.half() { self.low.meet(low.signed) } else { self.low };
         if (unsigned.min ^ unsigned.max) & above == 0 {
+            if self.low == Signed::full(narrow) && !crosses_zero(low.signed) {
+                // The bounds say the same.
+                by_low = Signed::full(narrow);
+            }
             // The bits above are one known number, so bounds of the low bits are bounds of the whole.
             let high = unsigned.min & above;
             unsigned = unsigned.meet(Unsigned { min: high | low.unsigned.min, max: high | low.unsigned.max });
         }
-        Self { tnum, unsigned, signed: self.signed }.reduced(wide)
+        Self { tnum, unsigned, signed: self.signed, low: by_low }.reduced(wide)
     }
 
     // Arithmetic
@@ -257,49 +331,37 @@ impl Scalar {
             AluOp::Smod => a.srem(b, bits),
             AluOp::Xor => a.xor(b, bits),
             AluOp::Mov => b,
-            AluOp::Movsx8 => b.truncate(Bits::B8).sign_extend(Bits::B8, bits),
-            AluOp::Movsx16 => b.truncate(Bits::B16).sign_extend(Bits::B16, bits),
-            AluOp::Movsx32 => b.truncate(Bits::B32).sign_extend(Bits::B32, bits),
+            AluOp::Movsx8 => b.truncate(Bits::B8, bits).sign_extend(Bits::B8, bits),
+            AluOp::Movsx16 => b.truncate(Bits::B16, bits).sign_extend(Bits::B16, bits),
+            AluOp::Movsx32 => b.truncate(Bits::B32, bits).sign_extend(Bits::B32, bits),
         }
     }
 
     fn add(self, other: Self, bits: Bits) -> Self {
-        Self {
-            tnum: self.tnum.add(other.tnum, bits),
-            unsigned: self.unsigned.add(other.unsigned, bits),
-            signed: self.signed.add(other.signed, bits),
-        }
-        .reduced(bits)
+        let tnum = self.tnum.add(other.tnum, bits);
+        Self::of(tnum, self.unsigned.add(other.unsigned, bits), self.signed.add(other.signed, bits), bits)
     }
 
     fn sub(self, other: Self, bits: Bits) -> Self {
-        Self {
-            tnum: self.tnum.sub(other.tnum, bits),
-            unsigned: self.unsigned.sub(other.unsigned, bits),
-            signed: self.signed.sub(other.signed, bits),
-        }
-        .reduced(bits)
+        let tnum = self.tnum.sub(other.tnum, bits);
+        Self::of(tnum, self.unsigned.sub(other.unsigned, bits), self.signed.sub(other.signed, bits), bits)
     }
 
     fn mul(self, other: Self, bits: Bits) -> Self {
-        Self {
-            tnum: self.tnum.mul(other.tnum, bits),
-            unsigned: self.unsigned.mul(other.unsigned, bits),
-            signed: self.signed.mul(other.signed, bits),
-        }
-        .reduced(bits)
+        let tnum = self.tnum.mul(other.tnum, bits);
+        Self::of(tnum, self.unsigned.mul(other.unsigned, bits), self.signed.mul(other.signed, bits), bits)
     }
 
     fn and(self, other: Self, bits: Bits) -> Self {
         let max = self.unsigned.max.min(other.unsigned.max);
         let tnum = self.tnum.and(other.tnum);
-        Self { tnum, unsigned: Unsigned { min: 0, max }, signed: Signed::full(bits) }.reduced(bits)
+        Self::of(tnum, Unsigned { min: 0, max }, Signed::full(bits), bits)
     }
 
     fn or(self, other: Self, bits: Bits) -> Self {
         let min = self.unsigned.min.max(other.unsigned.min);
         let tnum = self.tnum.or(other.tnum);
-        Self { tnum, unsigned: Unsigned { min, max: bits.mask() }, signed: Signed::full(bits) }.reduced(bits)
+        Self::of(tnum, Unsigned { min, max: bits.mask() }, Signed::full(bits), bits)
     }
 
     fn xor(self, other: Self, bits: Bits) -> Self {
@@ -322,7 +384,7 @@ impl Scalar {
             Some(0) => self.tnum,
             _ => Tnum::unknown(bits),
         };
-        Self { tnum, unsigned: self.unsigned.rem(other.unsigned), signed: Signed::full(bits) }.reduced(bits)
+        Self::of(tnum, self.unsigned.rem(other.unsigned), Signed::full(bits), bits)
     }
 
     fn srem(self, other: Self, bits: Bits) -> Self {
@@ -363,30 +425,31 @@ impl Scalar {
     }
 
     fn shl(self, amount: u32, bits: Bits) -> Self {
-        Self {
-            tnum: self.tnum.shl(amount, bits),
-            unsigned: self.unsigned.shl(amount, bits),
-            signed: self.signed.shl(amount, bits),
-        }
-        .reduced(bits)
+        let tnum = self.tnum.shl(amount, bits);
+        // What is shifted out does not matter: by half the width, only the lower half does.
+        let kept = if amount >= bits.half().count() && amount > 0 { self.truncate(bits.half(), bits) } else { self };
+        Self::of(tnum, kept.unsigned.shl(amount, bits), kept.signed.shl(amount, bits), bits)
     }
 
     fn shr(self, amount: u32, bits: Bits) -> Self {
         let (tnum, unsigned) = (self.tnum.shr(amount), self.unsigned.shr(amount));
-        Self { tnum, unsigned, signed: Signed::full(bits) }.reduced(bits)
+        Self::of(tnum, unsigned, Signed::full(bits), bits)
     }
 
     fn sar(self, amount: u32, bits: Bits) -> Self {
         let (tnum, signed) = (self.tnum.sar(amount, bits), self.signed.sar(amount));
-        Self { tnum, unsigned: Unsigned::full(bits), signed }.reduced(bits)
+        Self::of(tnum, Unsigned::full(bits), signed, bits)
     }
 
     /// The result of a byte-order instruction on the low `low` bits, in a register of `bits`.
     #[must_use]
     pub fn byte_order(self, order: Order, low: Bits, bits: Bits) -> Self {
-        let low_half = if low == bits { self } else { self.truncate(low) };
+        if low == bits && order == Order::ToLittle {
+            return self;
+        }
+        let low_half = if low == bits { self } else { self.truncate(low, bits) };
         match order {
-            Order::ToLittle => low_half.zero_extend(bits),
+            Order::ToLittle => low_half.zero_extend(low, bits),
             Order::ToBig | Order::Reverse => Self::of_tnum(low_half.tnum.swap_bytes(low), bits),
         }
     }
@@ -418,7 +481,7 @@ impl Scalar {
     /// This set without the one number that `other` is, if that number is at an end.
     fn without(self, other: Self, bits: Bits) -> Self {
         let Some(value) = other.as_constant() else { return self };
-        let Self { tnum, mut unsigned, mut signed } = self;
+        let Self { mut unsigned, mut signed, .. } = self;
         if unsigned.min == value && unsigned.max == value {
             return Self::EMPTY;
         }
@@ -436,7 +499,7 @@ impl Scalar {
         } else if signed.max == value {
             signed.max -= 1;
         }
-        Self { tnum, unsigned, signed }.reduced(bits)
+        Self { unsigned, signed, ..self }.reduced(bits)
     }
 
     /// Members that can have a bit in common with a member of `other`.
@@ -496,6 +559,53 @@ impl Scalar {
     }
 }
 
+/// Whether the numbers are two intervals as unsigned ones.
+const fn crosses_zero(signed: Signed) -> bool {
+    signed.min < 0 && signed.max >= 0
+}
+
+/// The lower half as unsigned intervals, ascending: one, or two around the gap between the greatest and the least.
+fn pieces(low: Signed, narrow: Bits) -> [Unsigned; 2] {
+    let of = |min: i64, max: i64| Unsigned { min: narrow.from_signed(min), max: narrow.from_signed(max) };
+    if crosses_zero(low) { [of(0, low.max), of(low.min, -1)] } else { [of(low.min, low.max), Unsigned::EMPTY] }
+}
+
+/// The smallest member of the tnum that is at least `least` and whose lower half lies within `low`.
+fn low_member_from(tnum: Tnum, low: Signed, narrow: Bits, least: u64) -> Option<u64> {
+    let mask = narrow.mask();
+    let (high, rest) = (Tnum::new(tnum.ones() & !mask, tnum.unknown_bits() & !mask), tnum.truncate(narrow));
+    let lower = |from: u64| {
+        let first = |piece: &Unsigned| rest.member_from(from.max(piece.min)).filter(|member| *member <= piece.max);
+        pieces(low, narrow).iter().filter(|piece| !piece.is_empty()).find_map(first)
+    };
+    let start = least & !mask;
+    if high.contains(start)
+        && let Some(member) = lower(least & mask)
+    {
+        return Some(start | member);
+    }
+    let next = high.member_from(start.checked_add(mask)?.checked_add(1)?)?;
+    Some(next | lower(0)?)
+}
+
+/// The greatest such member that is at most `most`.
+fn low_member_to(tnum: Tnum, low: Signed, narrow: Bits, most: u64) -> Option<u64> {
+    let mask = narrow.mask();
+    let (high, rest) = (Tnum::new(tnum.ones() & !mask, tnum.unknown_bits() & !mask), tnum.truncate(narrow));
+    let lower = |to: u64| {
+        let last = |piece: &Unsigned| rest.member_to(to.min(piece.max)).filter(|member| *member >= piece.min);
+        pieces(low, narrow).iter().rev().filter(|piece| !piece.is_empty()).find_map(last)
+    };
+    let start = most & !mask;
+    if high.contains(start)
+        && let Some(member) = lower(most & mask)
+    {
+        return Some(start | member);
+    }
+    let next = high.member_to(start.checked_sub(mask)?.checked_sub(1)?)?;
+    Some(next | lower(mask)?)
+}
+
 /// Amounts by which an unknown shift is tried one by one.
 const SHIFTS_TRIED_MAX: usize = 3;
 
@@ -541,7 +651,7 @@ fn signed_less_or_equal(a: Scalar, b: Scalar, bits: Bits) -> (Scalar, Scalar) {
 /// A 64-bit number in words: `7`, `0..=255`, `-4..=4`, `0..=248 (multiple of 8)`, `any number`.
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tnum, unsigned, signed } = *self;
+        let Self { tnum, unsigned, signed, low } = *self;
         if let Some(value) = self.as_constant() {
             return write!(f, "{}", Number(value));
         }
@@ -551,6 +661,9 @@ impl fmt::Display for Scalar {
             write!(f, "{}..={}", PlainNumber(unsigned.min), PlainNumber(unsigned.max))?;
         } else {
             write!(f, "any number")?;
+        }
+        if low != Signed::full(Bits::B32) {
+            return write!(f, " (lower half {}..={})", low.min, low.max);
         }
         let implied = Tnum::of_range(unsigned.min, unsigned.max).unknown_bits();
         if implied & !tnum.unknown_bits() == 0 {
@@ -605,6 +718,15 @@ mod tests {
                 if low <= high {
                     found.push(Scalar::signed_range(low, high, bits));
                 }
+            }
+        }
+        // What is known of the lower half alone, of the rest nothing or that it is zero.
+        let half = bits.half();
+        for min in half.signed_min()..=half.signed_max() {
+            for max in min..=half.signed_max() {
+                let low = Scalar { low: Signed { min, max }, ..Scalar::unknown(bits) };
+                found.push(low.reduced(bits));
+                found.push(Scalar { unsigned: Unsigned { min: 0, max: half.mask() }, ..low }.reduced(bits));
             }
         }
         found.dedup();
@@ -729,6 +851,20 @@ mod tests {
     }
 
     /// Whatever the parts say: nothing is empty that has members, nothing else is not, and the bounds are members.
+    fn check_reduction(parts: Scalar, w: Bits) {
+        let (reduced, found) = (parts.reduced(w), members(parts, w));
+        let (Some(least), Some(most)) = (found.first(), found.last()) else {
+            assert!(reduced.is_empty(), "{parts:?} has no members");
+            return;
+        };
+        assert_eq!(members(reduced, w), found, "{parts:?}");
+        assert_eq!(reduced.unsigned, Unsigned { min: *least, max: *most }, "{parts:?}");
+        let signs = || found.iter().map(|value| w.sign_extend(*value));
+        let bounds = signs().min().zip(signs().max());
+        assert_eq!(bounds, Some((reduced.signed.min, reduced.signed.max)), "{parts:?}");
+        assert!(reduced.is_consistent(w) && reduced.reduced(w).is_within_at(reduced, w), "{parts:?}");
+    }
+
     #[test]
     fn reduction_is_exact() {
         let w = Bits::new(3);
@@ -739,18 +875,37 @@ mod tests {
             for (min, max) in pairs() {
                 let unsigned = Unsigned { min, max };
                 for (min, max) in pairs().map(|(min, max)| (w.sign_extend(min), w.sign_extend(max))) {
-                    let parts = Scalar { tnum, unsigned, signed: Signed { min, max } };
-                    let (reduced, found) = (parts.reduced(w), members(parts, w));
-                    let (Some(least), Some(most)) = (found.first(), found.last()) else {
-                        assert!(reduced.is_empty(), "{parts:?} has no members");
-                        continue;
-                    };
-                    assert_eq!(members(reduced, w), found, "{parts:?}");
-                    assert_eq!(reduced.unsigned, Unsigned { min: *least, max: *most }, "{parts:?}");
-                    let signs = || found.iter().map(|value| w.sign_extend(*value));
-                    let bounds = signs().min().zip(signs().max());
-                    assert_eq!(bounds, Some((reduced.signed.min, reduced.signed.max)), "{parts:?}");
-                    assert_eq!(reduced.reduced(w), reduced);
+                    let parts = Scalar { tnum, unsigned, signed: Signed { min, max }, ..Scalar::unknown(w) };
+                    check_reduction(parts, w);
+                    assert_eq!(parts.reduced(w).reduced(w), parts.reduced(w));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn reduction_with_a_known_lower_half_is_exact() {
+        let w = W;
+        let intervals: Vec<_> = (0..=w.mask()).flat_map(|min| (min..=w.mask()).map(move |max| (min, max))).collect();
+        let lows = (-2..=1).flat_map(|min| (min..=1).map(move |max| Signed { min, max }));
+        for low in lows {
+            let mut index = 0;
+            for ones in 0..=w.mask() {
+                for unknown in (0..=w.mask()).filter(|unknown| ones & unknown == 0) {
+                    let tnum = Tnum::new(ones, unknown);
+                    for (min, max) in &intervals {
+                        // Every interval of one reading, and in turn those of the other.
+                        index += 7;
+                        let (least, most) = intervals[index % intervals.len()];
+                        let (least, most) = (w.sign_extend(least), w.sign_extend(most));
+                        let signed = Signed { min: least.min(most), max: least.max(most) };
+                        for signed in [signed, Signed::full(w)] {
+                            check_reduction(
+                                Scalar { tnum, unsigned: Unsigned { min: *min, max: *max }, signed, low },
+                                w,
+                            );
+                        }
+                    }
                 }
             }
         }
@@ -778,7 +933,10 @@ mod tests {
                         let refined = Scalar::refine(cond, outcome, *a, *b, W);
                         if let Some((a_after, b_after)) = refined {
                             assert!(a_after.is_consistent(W) && b_after.is_consistent(W));
-                            assert!(a_after.is_within(*a) && b_after.is_within(*b), "{cond:?} widens {a:?} or {b:?}");
+                            assert!(
+                                a_after.is_within_at(*a, W) && b_after.is_within_at(*b, W),
+                                "{cond:?} widens {a:?} or {b:?}"
+                            );
                         }
                         for (x, y) in xs.iter().flat_map(|x| ys.iter().map(move |y| (*x, *y))) {
                             if holds(cond, x, y, W) == outcome {
@@ -812,7 +970,7 @@ mod tests {
         for (a, xs) in &all {
             for (b, ys) in &all {
                 let (joined, met) = (a.join(*b, W), a.meet(*b, W));
-                assert!(joined.is_consistent(W) && a.is_within(joined) && b.is_within(joined));
+                assert!(joined.is_consistent(W) && a.is_within_at(joined, W) && b.is_within_at(joined, W));
                 assert!(xs.iter().chain(ys).all(|x| joined.contains(*x, W)));
                 for x in xs.iter().filter(|x| ys.contains(x)) {
                     assert!(!met.is_empty() && met.contains(*x, W));
@@ -823,27 +981,69 @@ mod tests {
 
     #[test]
     fn changes_of_width_are_sound() {
-        let (narrow, wide) = (Bits::new(3), Bits::new(5));
-        for (a, xs) in with_members(wide) {
-            let cut = a.truncate(narrow);
-            assert!(cut.is_consistent(narrow));
-            assert!(xs.iter().all(|x| cut.contains(narrow.truncate(*x), narrow)));
-            for (low, _) in with_members(narrow) {
-                let refined = a.with_low(low, narrow, wide);
-                for x in xs.iter().filter(|x| low.contains(narrow.truncate(**x), narrow)) {
-                    assert!(!refined.is_empty() && refined.contains(*x, wide), "{a:?} with low {low:?} loses {x}");
+        for (narrow, wide) in
+            [(3, 5), (3, 6), (2, 4), (2, 5)].map(|(narrow, wide)| (Bits::new(narrow), Bits::new(wide)))
+        {
+            for (a, xs) in with_members(wide) {
+                let cut = a.truncate(narrow, wide);
+                assert!(cut.is_consistent(narrow));
+                assert!(xs.iter().all(|x| cut.contains(narrow.truncate(*x), narrow)));
+                for (low, _) in with_members(narrow) {
+                    let refined = a.with_low(low, narrow, wide);
+                    for x in xs.iter().filter(|x| low.contains(narrow.truncate(**x), narrow)) {
+                        assert!(!refined.is_empty() && refined.contains(*x, wide), "{a:?} with low {low:?} loses {x}");
+                    }
+                    assert!(refined.is_empty() || refined.is_consistent(wide) && refined.is_within_at(a, wide));
                 }
-                assert!(refined.is_empty() || refined.is_within(a));
+            }
+            for (a, xs) in with_members(narrow) {
+                let (zeros, signs) = (a.zero_extend(narrow, wide), a.sign_extend(narrow, wide));
+                assert!(zeros.is_consistent(wide) && signs.is_consistent(wide));
+                for x in xs {
+                    assert!(zeros.contains(x, wide));
+                    assert!(signs.contains(wide.from_signed(narrow.sign_extend(x)), wide));
+                }
             }
         }
-        for (a, xs) in with_members(narrow) {
-            let (zeros, signs) = (a.zero_extend(wide), a.sign_extend(narrow, wide));
-            assert!(zeros.is_consistent(wide) && signs.is_consistent(wide));
-            for x in xs {
-                assert!(zeros.contains(x, wide));
-                assert!(signs.contains(wide.from_signed(narrow.sign_extend(x)), wide));
+    }
+
+    /// Signed bounds survive being a zero-extended lower half, and extending its sign by shifts.
+    #[test]
+    fn the_lower_half_remembers_its_signed_bounds() {
+        let (narrow, wide) = (Bits::new(3), Bits::new(6));
+        let amount = Scalar::exact(3, wide);
+        for min in -4..=3 {
+            for max in min..=3 {
+                let signed = Scalar::signed_range(min, max, narrow);
+                let held = signed.zero_extend(narrow, wide);
+                assert_eq!(held.truncate(narrow, wide), signed);
+                let up = Scalar::alu(AluOp::Lsh, held, amount, wide);
+                assert_eq!(Scalar::alu(AluOp::Arsh, up, amount, wide), signed.sign_extend(narrow, wide));
+                assert_eq!(held.join(held, wide), held);
+                for value in members(signed, narrow) {
+                    let one = Scalar::exact(value, wide);
+                    assert!(one.is_within_at(held, wide));
+                    assert_eq!(one.join(held, wide), held);
+                    assert_eq!(one.meet(held, wide), one);
+                }
             }
         }
+        // As C on the second version of the instruction set has it: `if (i < -3 || i > 3)`, then i extended.
+        let w = Bits::B64;
+        let i = Scalar::low_bits(Bits::B32);
+        let refine = |a: Scalar, cond, number: i64| {
+            let low = a.truncate(Bits::B32, w);
+            let number = Scalar::exact(number.cast_unsigned(), Bits::B32);
+            let (low, _) = Scalar::refine(cond, false, low, number, Bits::B32).unwrap();
+            a.with_low(low, Bits::B32, w)
+        };
+        let bounded = refine(refine(i, Cond::Slt, -3), Cond::Sgt, 3);
+        assert_eq!(bounded.to_string(), "0..=4294967295 (lower half -3..=3)");
+        let up = Scalar::alu(AluOp::Lsh, bounded, Scalar::exact(32, w), w);
+        assert_eq!(Scalar::alu(AluOp::Arsh, up, Scalar::exact(32, w), w).to_string(), "-3..=3");
+        assert_eq!(refine(bounded, Cond::Slt, 0).to_string(), "0..=3");
+        let minus_one = Scalar::exact(0xffff_ffff, w);
+        assert_eq!(minus_one.join(Scalar::exact(5, w), w).to_string(), "5..=4294967295 (lower half -1..=5)");
     }
 
     /// Numbers around every place where a width or a sign turns over.

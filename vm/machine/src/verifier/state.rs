@@ -927,6 +927,88 @@ mod tests {
     }
 
     #[test]
+    fn what_a_look_up_can_yield_stays_that_when_it_meets_null() {
+        let value = |map, offset| {
+            RegType::Pointer(Pointer {
+                region: Region::MapValues,
+                object: map,
+                offset: Scalar::exact(offset, Bits::B64),
+            })
+        };
+        let (null, differ) = (RegType::exact(0), RegType::Unusable(Why::KindsDiffer));
+        for (a, b, want) in [
+            (RegType::Nullable(1), null, RegType::Nullable(1)),
+            (RegType::Nullable(1), value(1, 0), RegType::Nullable(1)),
+            (value(1, 0), null, RegType::Nullable(1)),
+            (RegType::Nullable(1), RegType::Nullable(1), RegType::Nullable(1)),
+            (RegType::Nullable(1), RegType::Nullable(2), differ),
+            (RegType::Nullable(1), value(2, 0), differ),
+            (RegType::Nullable(1), value(1, 8), differ),
+            (RegType::Nullable(1), RegType::exact(1), differ),
+            (value(1, 8), null, differ),
+            (value(1, 0), value(2, 0), differ),
+            (RegType::Map(1), null, differ),
+            (RegType::Map(1), RegType::Map(2), differ),
+            (RegType::Map(1), RegType::Nullable(1), differ),
+            (record(0), null, differ),
+        ] {
+            assert_eq!((a.join(b), b.join(a)), (want, want), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn copies_meet_where_both_paths_have_them() {
+        let mut ours = AbstractState::entry();
+        ours.set(3, RegType::unknown());
+        ours.copy(4, 3);
+        ours.save(0, bytes(504, 8), 3);
+        ours.copy(6, 3);
+        let mut theirs = AbstractState::entry();
+        theirs.set(3, RegType::unknown());
+        theirs.copy(4, 3);
+        theirs.set(6, RegType::unknown());
+        theirs.save(0, bytes(504, 8), 6);
+        // Written in another order, they are the same all the same.
+        let mut again = AbstractState::entry();
+        again.set(6, RegType::unknown());
+        again.copy(3, 6);
+        again.save(0, bytes(504, 8), 6);
+        again.copy(4, 6);
+        assert_eq!(again, ours);
+        let before = ours.clone();
+        ours.join(&theirs);
+        assert!(ours.same(3, 4) && !ours.same(3, 6) && ours.is_consistent());
+        ours.refine(6, RegType::exact(7));
+        // Of r6 and the slot it is so in both, as well.
+        assert_eq!(ours.stack().saved(bytes(504, 8)), Some(RegType::exact(7)));
+        assert_eq!(ours.get(3), RegType::unknown());
+        // A slot that is not saved on one path is linked to nothing.
+        let mut ours = before.clone();
+        let mut theirs = before.clone();
+        theirs.store(0, bytes(504, 1), RegType::exact(0));
+        ours.join(&theirs);
+        assert!(ours.is_consistent() && ours.same(3, 6));
+        assert_eq!(ours.stack().saved(bytes(504, 8)), None);
+        // A constant has nothing to learn, so its copies cost nothing.
+        let mut state = AbstractState::entry();
+        state.set(3, RegType::exact(1));
+        state.copy(4, 3);
+        assert!(!state.same(3, 4) && state.bytes() < before.bytes());
+    }
+
+    #[test]
+    fn links_that_do_not_hold_are_noticed() {
+        let mut state = AbstractState::entry();
+        state.set(3, RegType::unknown());
+        state.copy(4, 3);
+        state.save(0, bytes(504, 8), 3);
+        assert!(state.is_consistent());
+        // Past the methods that end links.
+        state.stack_mut().store(bytes(504, 8), RegType::exact(1));
+        assert!(!state.is_consistent());
+    }
+
+    #[test]
     fn a_register_saved_whole_comes_back_whole() {
         let mut stack = Stack::default();
         stack.store(bytes(504, 8), record(8));

@@ -159,7 +159,7 @@ pub(super) fn arithmetic(context: &Context<'_>, op: AluOp, width: Width, a: RegT
             let a = a.as_scalar().unwrap_or(Scalar::exact(0, B64));
             RegType::Scalar(match width {
                 Width::W64 => Scalar::alu(op, a, b, B64),
-                Width::W32 => Scalar::alu(op, a.truncate(B32), b.truncate(B32), B32).zero_extend(B64),
+                Width::W32 => Scalar::alu(op, a.truncate(B32, B64), b.truncate(B32, B64), B32).zero_extend(B32, B64),
             })
         }
         // The object lies in one place, so the distance of the addresses is that of the offsets.
@@ -263,7 +263,7 @@ pub(super) fn assume(context: &Context<'_>, state: &mut AbstractState, instructi
 fn refine(cond: Cond, taken: bool, width: Width, a: Scalar, b: Scalar) -> Option<(Scalar, Scalar)> {
     let refined = match width {
         Width::W64 => Scalar::refine(cond, taken, a, b, B64),
-        Width::W32 => Scalar::refine(cond, taken, a.truncate(B32), b.truncate(B32), B32)
+        Width::W32 => Scalar::refine(cond, taken, a.truncate(B32, B64), b.truncate(B32, B64), B32)
             .map(|(low_a, low_b)| (a.with_low(low_a, B32, B64), b.with_low(low_b, B32, B64))),
     };
     refined.filter(|(a, b)| !a.is_empty() && !b.is_empty())
@@ -297,7 +297,8 @@ fn compare_addresses(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::{REGISTERS, assemble};
+    use crate::isa::{REGISTERS, Role, TABLE, assemble};
+    use crate::map::{MapDecl, MapKind, PlacedMap, Placement};
     use crate::memory::FRAME_LEN;
 
     fn decode(text: &str) -> Decoded {
@@ -454,5 +455,159 @@ mod tests {
                 assert!(got == want || got.contains(want) && want.starts_with("multiple"), "{text} {outcome}: {got}");
             }
         }
+    }
+
+    /// Every instruction that writes a register ends what was known of its copies, unless it copies a register whole.
+    #[test]
+    fn every_write_ends_the_link_of_its_register() {
+        let mut kept = Vec::new();
+        for row in TABLE.iter().filter(|row| row.refusal().is_none()) {
+            let instruction = Decoded { op: row.op, dst: 3, src: 4, offset: -8, imm: 5 };
+            let mut state = AbstractState::entry();
+            state.set(6, number(0, 1 << 20));
+            for register in 0..6 {
+                state.copy(register, 6);
+            }
+            assert!((0..6).all(|register| state.same(register, 6)));
+            step(&Context::of(&[]), &mut state, &instruction, None);
+            let writes = |role| matches!(role, Role::Write | Role::Update);
+            for register in 0..6 {
+                let written = match instruction.kind() {
+                    Kind::CallHelper => true,
+                    Kind::Atomic(Rmw::Cmpxchg, ..) => register == 0,
+                    _ => register == 3 && writes(row.dst) || register == 4 && writes(row.src),
+                };
+                if written && state.same(register, 6) {
+                    kept.push(row.mnemonic);
+                }
+                assert!(written || state.same(register, 6), "{} ends the link of r{register}", row.mnemonic);
+            }
+        }
+        assert_eq!(kept, ["mov32", "mov"]);
+    }
+
+    /// The same of stores: what they touch is no copy any more, what they do not touch is.
+    #[test]
+    fn every_store_ends_the_links_of_the_slots_that_it_touches() {
+        for (text, size, lo, hi, left) in [
+            ("stb [r10-8], 1", Size::Byte, 504, 504, false),
+            ("stxb [r10-1], r7", Size::Byte, 511, 511, false),
+            ("stxw [r10-12], r7", Size::Word, 500, 500, true),
+            ("stxdw [r10-12], r7", Size::Double, 500, 500, false),
+            ("stxdw [r10-16], r7", Size::Double, 496, 496, true),
+            ("stdw [r1], 1", Size::Double, 480, 496, true),
+            ("stdw [r1], 1", Size::Double, 480, 497, false),
+            ("lock add32 [r10-4], r7", Size::Word, 508, 508, false),
+            ("lock fetch or [r10-8], r7", Size::Double, 504, 504, false),
+            ("lock cmpxchg [r10-8], r7", Size::Double, 504, 504, false),
+        ] {
+            let mut state = AbstractState::entry();
+            state.set(6, number(0, 99));
+            state.set(7, number(0, 99));
+            let slot = Access { region: Region::Stack, lo: 504, hi: 504, size: Size::Double };
+            store(&mut state, Some(&slot), Some(6), number(0, 99));
+            step(&Context::of(&[]), &mut state, &decode(text), Some(&Access { region: Region::Stack, lo, hi, size }));
+            state.refine(6, RegType::exact(5));
+            let saved = state.stack().saved(crate::verifier::Bytes::new(504, 8).unwrap());
+            assert_eq!(saved == Some(RegType::exact(5)), left, "{text} at {lo}..={hi}");
+            assert!(state.is_consistent());
+        }
+    }
+
+    /// A copy of what a register held in the round before is no copy of what it holds now, however often states meet.
+    #[test]
+    fn links_are_of_one_round_of_a_loop() {
+        let context = Context::of(&[]);
+        let mut head = AbstractState::entry();
+        for register in 3..6 {
+            head.set(register, number(0, 9));
+        }
+        for _ in 0..4 {
+            let mut round = head.clone();
+            for text in ["mov r5, r4", "ldxdw r3, [r1]", "mov r4, r3"] {
+                step(&context, &mut round, &decode(text), None);
+            }
+            assert!(round.same(3, 4) && !round.same(4, 5) && !round.same(3, 5));
+            let before = head.clone();
+            head.join(&round);
+            assert!(head.is_consistent());
+            // On entry nothing was a copy, so at the head nothing is.
+            assert!(!head.same(3, 4) && before.clone() != round);
+        }
+    }
+
+    fn hash() -> [PlacedMap; 2] {
+        let mut placement = Placement::default();
+        ["a", "b"].map(|name| {
+            let (name, kind) = (name.to_owned(), MapKind::Hash);
+            let decl = MapDecl { name, kind, key_len: 8, value_len: 16, entries: 4, contents: Vec::new() };
+            placement.place(decl).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_null_check_is_learned_of_by_all_copies_in_all_frames() {
+        let maps = hash();
+        let context = Context::of(&maps);
+        let slot = |frame: u32| Access {
+            region: Region::Stack,
+            lo: 512 * frame + 504,
+            hi: 512 * frame + 504,
+            size: Size::Double,
+        };
+        for (taken, want) in [(true, RegType::exact(0)), (false, context.value(0, 0))] {
+            let mut state = AbstractState::entry();
+            state.set(1, RegType::Nullable(0));
+            state.copy(6, 1);
+            store(&mut state, Some(&slot(0)), Some(6), RegType::Nullable(0));
+            state.enter_call();
+            store(&mut state, Some(&slot(1)), Some(1), RegType::Nullable(0));
+            state.set(2, RegType::Nullable(0));
+            assert!(state.is_consistent());
+            assert!(assume(&context, &mut state, &decode("jeq r1, 0, +1"), taken));
+            assert!(state.is_consistent());
+            let saved = |state: &AbstractState, frame| {
+                state.frame(frame).and_then(|stack| stack.saved(crate::verifier::Bytes::new(504, 8).unwrap()))
+            };
+            assert_eq!((state.get(1), saved(&state, 1)), (want, Some(want)));
+            // What came from another look-up is as before.
+            assert_eq!(state.get(2), RegType::Nullable(0));
+            state.set(0, RegType::exact(1));
+            assert!(state.leave_call() && state.is_consistent());
+            assert_eq!((state.get(6), saved(&state, 0)), (want, Some(want)));
+        }
+    }
+
+    #[test]
+    fn a_call_that_gives_up_entries_ends_their_addresses_in_all_frames() {
+        let maps = hash();
+        let context = Context::of(&maps);
+        let gone = RegType::Unusable(Why::Invalidated { map: 0 });
+        let mut state = AbstractState::entry();
+        let other = context.value(1, 8);
+        state.set(6, RegType::Nullable(0));
+        state.set(7, context.value(0, 8));
+        state.set(8, other);
+        let slot = Access { region: Region::Stack, lo: 504, hi: 504, size: Size::Double };
+        store(&mut state, Some(&slot), Some(6), RegType::Nullable(0));
+        state.enter_call();
+        state.set(6, context.value(0, 0));
+        state.set(1, RegType::Map(0));
+        for helper in ["call 1", "call 2", "call 3"] {
+            state.set(1, RegType::Map(0));
+            let before = state.get(6);
+            step(&context, &mut state, &decode(helper), None);
+            assert!(state.is_consistent());
+            assert_eq!(state.get(6), if helper == "call 3" { gone } else { before }, "{helper}");
+        }
+        state.set(0, RegType::exact(0));
+        assert!(state.leave_call() && state.is_consistent());
+        assert_eq!((state.get(6), state.get(7), state.get(8)), (gone, gone, other));
+        let bytes = crate::verifier::Bytes::new(504, 8).unwrap();
+        assert_eq!(state.stack().first_uninitialised(bytes), Some(504));
+        assert_eq!(state.stack().why_unreadable(510), Some(Why::Invalidated { map: 0 }));
+        // Written again it is as good as any.
+        store(&mut state, Some(&slot), None, RegType::exact(3));
+        assert_eq!((state.stack().saved(bytes), state.stack().why_unreadable(510)), (Some(RegType::exact(3)), None));
     }
 }
