@@ -56,6 +56,6 @@ fn code(case: &Case, memory_len: u32, terms: Terms) -> Result<Runnable, String> 
         return Ok(Runnable::Checked(Code::checked(&loaded)));
     }
     let verified = verifier::verify(loaded).map_err(|rejection| refusal(&rejection))?;
-    let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).map_err(|error| error.to_string())?;
+    let code = Code::proved(&verified).map_err(|error| error.to_string())?;
     Ok(Runnable::Proved(code))
 }

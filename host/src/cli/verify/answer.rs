@@ -195,7 +195,7 @@ impl Answer {
     pub(super) fn of(subject: Subject) -> Self {
         let outcome = load_and_verify(subject.program.clone(), subject.helpers);
         let (proved, refused) = match outcome {
-            Ok(verified) => match Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))) {
+            Ok(verified) => match Code::proved(&verified) {
                 Ok(_) => (Some(Proved::new(&subject, &verified)), None),
                 Err(error) => (None, Some(Refusal::plain("bad-proof", error.to_string()))),
             },

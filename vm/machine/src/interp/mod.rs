@@ -26,6 +26,7 @@ use crate::memory::{Access, FRAME_LEN, FRAMES_MAX, GuestAddr, Memory, REGIONS, R
 use crate::program::{Loaded, ProgramKind, Verdict};
 use crate::record::RecordView;
 use crate::trap::{Stop, Trap};
+use crate::verifier::Verified;
 
 use code::{ATOMICS, MicroCode, MicroOp, MicroProgram, predecode, stack_range, with_alu, with_cond};
 
@@ -113,6 +114,11 @@ impl Code<Checked> {
 }
 
 impl Code<Predicted> {
+    /// Code of a proved program. That the proof does not fit its program is a bug of ours.
+    pub fn proved(verified: &Verified) -> Result<Self, AccessError> {
+        Self::predicted(verified.loaded(), |pc| Some(verified.access(pc)))
+    }
+
     /// Code of a program with what was proved of each of its memory accesses, by slot. There must be one for each
     /// load, store and atomic, [`Access::NEVER`] for those that are never reached.
     pub fn predicted(loaded: &Loaded, access: impl Fn(u32) -> Option<Access>) -> Result<Self, AccessError> {

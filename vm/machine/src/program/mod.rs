@@ -63,6 +63,18 @@ pub struct Program {
 }
 
 impl Program {
+    /// A raw program without maps, with a buffer of so many bytes.
+    pub fn raw(name: impl Into<String>, code: Vec<Instruction>, memory_len: u32) -> Self {
+        Self {
+            name: name.into(),
+            kind: ProgramKind::Raw { memory_len },
+            code,
+            lines: Vec::new(),
+            maps: Vec::new(),
+            fuel_limit: FUEL_LIMIT_DEFAULT,
+        }
+    }
+
     /// The source line of an instruction slot.
     pub fn line_of(&self, pc: u32) -> Option<u32> {
         let after = self.lines.partition_point(|line| line.pc <= pc);
