@@ -12,6 +12,7 @@ use crate::codegen::{self, CodegenError, Identity};
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir;
 use crate::mir::{self, Decision, MirError};
+use crate::object;
 
 /// A rule and its programs.
 #[derive(Clone, Debug)]
@@ -20,6 +21,9 @@ pub struct CompiledRule {
     pub rule: hir::Rule,
     /// One object for each family whose events can matter to it.
     pub objects: Vec<Object>,
+    /// The text that lines of the objects are of, where that is not the source of the rule: of object files, what debug
+    /// information has of it.
+    pub listing: Option<Arc<Source>>,
 }
 
 /// What became of some sources.
@@ -51,15 +55,18 @@ pub struct Compiled {
 /// assert_eq!(compiled.rules[0].objects[0].classes, ["process.exec"]);
 /// ```
 pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
-    let (lowered, mut diagnostics) = hir::lower(sources, catalogue);
+    let (objects, texts): (Vec<Arc<Source>>, Vec<Arc<Source>>) =
+        sources.iter().cloned().partition(|source| object::is_object(source));
+    let (lowered, mut diagnostics) = hir::lower(&texts, catalogue);
     let mut rules = Vec::with_capacity(lowered.len());
     let told = diagnostics.len();
     for rule in lowered {
         match compile_rule(&rule, catalogue) {
-            Ok(objects) => rules.push(CompiledRule { rule, objects }),
+            Ok(objects) => rules.push(CompiledRule { rule, objects, listing: None }),
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
+    add_objects(&objects, catalogue, &mut rules, &mut diagnostics);
     if diagnostics.len() > told {
         diagnostics.sort_by_key(|diagnostic| {
             let span = diagnostic.labels.first().map(|label| &label.span);
@@ -68,6 +75,35 @@ pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
         });
     }
     Compiled { rules, diagnostics }
+}
+
+/// Adds the rules of object files. Of two rules with one name or id, the first is the one of a text.
+fn add_objects(
+    objects: &[Arc<Source>],
+    catalogue: &Catalogue,
+    rules: &mut Vec<CompiledRule>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for source in objects {
+        let found = match object::compile(source, catalogue) {
+            Ok(found) => found,
+            Err(diagnostic) => {
+                diagnostics.push(diagnostic);
+                continue;
+            }
+        };
+        for new in found {
+            let (name, id) = (&new.rule.name, &new.rule.meta.id);
+            let same = |known: &CompiledRule| known.rule.name == *name || (!id.is_empty() && known.rule.meta.id == *id);
+            if let Some(known) = rules.iter().find(|known| same(known)) {
+                let message = format!("the rule `{name}` has the name or the id of one in {}", known.rule.source.name);
+                let span = Span { source: source.clone(), range: 0..0 };
+                diagnostics.push(Diagnostic::error("duplicate-name", message, span, "the second one"));
+            } else {
+                rules.push(new);
+            }
+        }
+    }
 }
 
 /// The families that a rule's classes belong to, in the order of their first class, with these classes.

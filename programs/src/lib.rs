@@ -8,4 +8,5 @@ pub mod diagnostic;
 pub mod hir;
 pub mod lang;
 pub mod mir;
+pub mod object;
 pub mod stock;

@@ -21,8 +21,9 @@ use std::sync::{Arc, LazyLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use trapline::agent::load::{RuleText, load};
 use trapline::agent::trial::Trials;
+use trapline_programs::compile::compile;
 use trapline_programs::diagnostic::{Diagnostic, Level, Source, codes, render};
-use trapline_programs::{hir, lang};
+use trapline_programs::{hir, lang, object};
 use trapline_vm::record::Catalogue;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(catalogue::catalogue);
@@ -100,7 +101,12 @@ fn rendered(found: &[Diagnostic]) -> String {
 
 /// One mistake: one diagnostic, of the code that the file is named after.
 fn diagnostics(file: &Path) -> Result<String, Failed> {
-    let (_, found) = hir::lower(&[source(file)?], &CATALOGUE);
+    let source = source(file)?;
+    let found = if object::is_object(&source) {
+        compile(&[source], &CATALOGUE).diagnostics
+    } else {
+        hir::lower(&[source], &CATALOGUE).1
+    };
     let code = stem(file);
     let others: Vec<&str> = found.iter().map(|found| found.code).filter(|found| **found != code).collect();
     if found.is_empty() || !others.is_empty() {

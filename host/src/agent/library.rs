@@ -22,8 +22,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use trapline_engine::BuildError;
+use trapline_programs::catalogue::catalogue;
 use trapline_programs::diagnostic::{Diagnostic, Level, Source, render};
-use trapline_programs::lang;
+use trapline_programs::{lang, object};
 
 use super::alert::Stage;
 use super::control::{Changed, Refused, RuleFile};
@@ -82,6 +83,10 @@ impl File {
             return self.text.clone();
         }
         let source = &self.text.source;
+        if object::is_object(source) {
+            let text = object::without(source, &self.off);
+            return RuleText { source: Source::new(source.name.clone(), text), ruleset: self.text.ruleset.clone() };
+        }
         let mut bytes = source.text.clone().into_bytes();
         for rule in lang::ast::file(&lang::parse(source).syntax()).rules {
             if self.off.contains(&rule.name.text)
@@ -94,6 +99,14 @@ impl File {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         RuleText { source: Source::new(source.name.clone(), text), ruleset: self.text.ruleset.clone() }
     }
+}
+
+/// The names of the rules of a file.
+fn rule_names(source: &Arc<Source>) -> Vec<String> {
+    if object::is_object(source) {
+        return object::rule_names(source, catalogue());
+    }
+    lang::ast::file(&lang::parse(source).syntax()).rules.into_iter().map(|rule| rule.name.text).collect()
 }
 
 /// What is in force. Immutable, and shared with whoever wants to look.
@@ -293,8 +306,8 @@ impl Library {
                 match files.get_mut(at) {
                     // It can come back by the same request; the others by an edit or a new start.
                     Some(file) if file.origin != Origin::Requested => {
-                        let rules = lang::ast::file(&lang::parse(&file.text.source).syntax()).rules;
-                        file.off.extend(rules.into_iter().map(|rule| rule.name.text));
+                        let rules = rule_names(&file.text.source);
+                        file.off.extend(rules);
                     }
                     _ => drop(files.remove(at)),
                 }
@@ -308,10 +321,8 @@ impl Library {
             // Also where it is the second of its name and was refused for that: it would come in force now.
             for known in &mut files {
                 let source = &known.text.source;
-                let named = |file: lang::ast::File| file.rules.iter().any(|of| of.name.text == rule);
-                if source.name == file
-                    || (source.text.contains(&rule) && named(lang::ast::file(&lang::parse(source).syntax())))
-                {
+                let may_name = object::is_object(source) || source.text.contains(&rule);
+                if source.name == file || (may_name && rule_names(source).contains(&rule)) {
                     known.off.insert(rule.clone());
                 }
             }

@@ -18,7 +18,7 @@ use trapline_engine::{
 use trapline_programs::compile::{CompiledRule, compile};
 use trapline_programs::diagnostic::{Diagnostic, Level, Source};
 use trapline_programs::hir::{self, Expr, LeafKind};
-use trapline_programs::lang;
+use trapline_programs::{lang, object};
 use trapline_vm::program::Object;
 use trapline_vm::record::{Catalogue, FamilyId};
 use trapline_vm::verifier::Rejection;
@@ -188,7 +188,7 @@ impl Loader {
         };
         let mut inert = Vec::new();
         let mut candidates = Vec::with_capacity(compiled.rules.len());
-        for CompiledRule { rule, objects } in compiled.rules {
+        for CompiledRule { rule, objects, .. } in compiled.rules {
             let served = match self.supply.as_ref().map_or(Ok(Served::default()), |supply| supply.serve(&rule)) {
                 Ok(served) => served,
                 Err(lacks) => {
@@ -436,7 +436,8 @@ fn refused_by_compiler(
             reason: error.map_or_else(String::new, |error| error.message.clone()),
         };
         let before = refused.len();
-        for rule in lang::ast::file(&lang::parse(source).syntax()).rules {
+        let text = if object::is_object(source) { None } else { Some(lang::ast::file(&lang::parse(source).syntax())) };
+        for rule in text.map_or_else(Vec::new, |text| text.rules) {
             // Of two rules with one name, the first is the one that was compiled.
             match compiled.get_mut(&(source.name.as_str(), rule.name.text.clone())) {
                 Some(count) if *count > 0 => *count -= 1,

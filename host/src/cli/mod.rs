@@ -8,6 +8,7 @@
 
 mod changes;
 mod check;
+mod compile;
 mod completions;
 mod console;
 mod control;
@@ -72,6 +73,7 @@ enum Command {
     List(list::List),
     Replay(replay::Replay),
     Check(check::Check),
+    Compile(compile::Compile),
     Verify(verify::Verify),
     Test(test::Test),
     Fields(fields::Fields),
@@ -123,6 +125,7 @@ impl Cli {
             Command::Demo(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Compile(command) => command.run(),
             Command::Test(command) => command.run(),
             Command::Fields(command) => command.run(),
             Command::Explain(command) => command.run(),

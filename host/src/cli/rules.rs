@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use trapline_programs::diagnostic::Source;
-use trapline_programs::{lang, stock};
+use trapline_programs::{lang, object, stock};
+use trapline_vm::program::elf;
 
 use super::{Console, Outcome};
 use crate::agent::library::{self, FILES_MAX, Origin, TEXT_BYTES_MAX};
@@ -29,7 +30,7 @@ pub(super) struct RuleFiles {
     files: Vec<RuleFile>,
     /// Index in `files` by the name of the source.
     by_name: HashMap<String, usize>,
-    /// Files in folders that are content for a later version: Sigma rules and object files.
+    /// Files in folders that are content for a later version: Sigma rules.
     skipped: Vec<PathBuf>,
     /// Bytes of the texts.
     bytes: usize,
@@ -77,18 +78,18 @@ impl RuleFiles {
             let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
             if metadata.is_dir() {
                 if found.search(path, &path.display().to_string(), 0, &mut |_, error| Err(error))? == 0 {
-                    bail!("{}: there are no .trap files in this folder", path.display());
+                    bail!("{}: there are no .trap or .o files in this folder", path.display());
                 }
                 continue;
             }
             match Kind::of(path) {
-                Kind::Trap => {
+                Kind::Rules => {
                     check_file(path, &metadata)?;
                     let source = read(path)?;
                     found.add(RuleFile::new(source, &path.display().to_string(), Origin::Named));
                 }
                 Kind::Later(what) => bail!("{}: {what} come in a later version", path.display()),
-                Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap", path.display()),
+                Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap or .o", path.display()),
             }
         }
         Ok(found)
@@ -159,9 +160,9 @@ impl RuleFiles {
         let first = self.skipped.first()?.display().to_string();
         let first = escape(&first);
         Some(match self.skipped.len() {
-            1 => format!("skipped {first}: Sigma rules and object files come in a later version"),
+            1 => format!("skipped {first}: Sigma rules come in a later version"),
             count => {
-                format!("skipped {count} files (first: {first}): Sigma rules and object files come in a later version")
+                format!("skipped {count} files (first: {first}): Sigma rules come in a later version")
             }
         })
     }
@@ -185,7 +186,7 @@ impl RuleFiles {
                 continue;
             }
             match Kind::of(&path) {
-                Kind::Trap => match read_file(&path) {
+                Kind::Rules => match read_file(&path) {
                     Ok(source) => {
                         self.add(RuleFile::new(source, ruleset, Origin::Folder(ruleset.to_owned())));
                         // What is too much already is not read to its end.
@@ -265,7 +266,8 @@ pub(super) fn refused_outcome(
 }
 
 enum Kind {
-    Trap,
+    /// Text, or an object file.
+    Rules,
     Later(&'static str),
     Other,
 }
@@ -273,22 +275,23 @@ enum Kind {
 impl Kind {
     fn of(path: &Path) -> Self {
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("trap") => Self::Trap,
+            Some("trap" | "o") => Self::Rules,
             Some("yml" | "yaml") => Self::Later("Sigma rules"),
-            Some("o") => Self::Later("object files"),
             _ => Self::Other,
         }
     }
 }
 
 /// Reads a rule file, and no more of it than the compiler would take. Bytes that are not UTF-8 become U+FFFD, which
-/// no rule means, so that the compiler points at them.
+/// no rule means, so that the compiler points at them. An object file becomes text that holds its bytes.
 pub(super) fn read(path: &Path) -> anyhow::Result<Arc<Source>> {
-    let limit = lang::limits::FILE_LEN_MAX as u64 + 1;
+    let is_object = path.extension().is_some_and(|extension| extension == "o");
+    let limit = if is_object { elf::FILE_LEN_MAX } else { lang::limits::FILE_LEN_MAX } as u64 + 1;
     let mut bytes = Vec::new();
     let file = fs::File::open(path).with_context(|| path.display().to_string())?;
     file.take(limit).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
-    Ok(Source::new(path.display().to_string(), String::from_utf8_lossy(&bytes)))
+    let text = if is_object { object::armour(&bytes) } else { String::from_utf8_lossy(&bytes).into_owned() };
+    Ok(Source::new(path.display().to_string(), text))
 }
 
 #[cfg(test)]
@@ -317,13 +320,14 @@ mod tests {
         }
         let found = RuleFiles::find(&[root.path().to_owned()]).unwrap();
         let names: Vec<String> = found.texts().iter().map(|text| text.source.name.clone()).collect();
-        assert_eq!(names.len(), 2, "{names:?}");
-        assert!(names[0].ends_with("a.trap") && names[1].ends_with("b.trap"), "{names:?}");
-        assert_eq!(found.skipped.len(), 2);
+        assert_eq!(names.len(), 3, "{names:?}");
+        let ends = names.iter().zip(["a.trap", "b.trap", "y.o"]);
+        assert!(ends.into_iter().all(|(name, end)| name.ends_with(end)), "{names:?}");
+        assert_eq!(found.skipped.len(), 1);
         assert!(!found.is_named(&names[0]));
         let folder = root.path().to_owned();
         let named = RuleFiles::find(&[root.path().join("a.trap"), folder.clone(), folder]).unwrap();
-        assert_eq!(named.texts().len(), 2);
+        assert_eq!(named.texts().len(), 3);
         assert!(named.is_named(&names[0]) && !named.is_named(&names[1]));
     }
 

@@ -38,6 +38,16 @@ This is a warning: the rule is compiled. A rule that also has an `any` over the 
 `not all …`, which is false of an empty list.",
     },
     Code {
+        code: "bad-object",
+        title: "an object file that cannot be loaded",
+        explanation: "\
+Object files (`.o`) are BPF programs in ELF, as `trapline compile` writes them and `clang -target bpf` with `trapline.h`
+makes them. What is wrong is said with the section, the symbol and the offset: `llvm-objdump -d -r FILE` shows the
+place. Common causes in C: a function that is declared and not defined, a field that events of this family do not have
+(`trapline fields`), a program in a section that is not `rule/CLASS`, pointers in constants, CO-RE. `docs/c-detections.md`
+describes what an object file may hold.",
+    },
+    Code {
         code: "case-sensitive-on-windows",
         title: "a comparison that Windows makes easy to walk around",
         explanation: "\

@@ -106,7 +106,7 @@ impl Hostile<'_> {
 fn beside_stock_rules(domain: &mut Domain, object: Object, linked: Linked) -> anyhow::Result<(TrapReport, Vec<Alert>)> {
     let unproved = Arc::new(ReadyProgram::unverified_for_tests(linked)?);
     let (mut rules, mut programs) = (Vec::new(), Vec::new());
-    for CompiledRule { rule, objects } in compile(&stock::sources(), catalogue()).rules {
+    for CompiledRule { rule, objects, .. } in compile(&stock::sources(), catalogue()).rules {
         let first = programs.len();
         for object in objects {
             let ready = Arc::new(domain.link(&object, &LinkOptions::default())?.verify()?);

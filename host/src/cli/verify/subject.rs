@@ -116,7 +116,8 @@ fn rules(path: &Path, console: &Console, found: &mut Vec<Found>) -> anyhow::Resu
         diagnostics::print_all(console, &warnings);
         for rule in compiled.rules {
             for object in rule.objects {
-                found.push(linked(&object, &text.source.name, Some(rule.rule.line), Some(text.source.clone())));
+                let listing = rule.listing.clone().unwrap_or_else(|| text.source.clone());
+                found.push(linked(&object, &text.source.name, Some(rule.rule.line), Some(listing)));
             }
         }
         if !errors.is_empty() {

@@ -241,6 +241,19 @@ pub(super) fn int_list_work(context: &HelperContext<'_>, args: &Arguments) -> Re
     Ok(count * ELEMENT_WORK)
 }
 
+/// Bytes that `str_load` yields.
+pub(super) const STR_LOAD_LEN: u32 = 8;
+
+pub(super) fn str_load(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
+    let record = context.record(args[0])?;
+    let value = Known::of_slot(&record, slot(args[1])?);
+    let bytes = value.map_or(&[][..], |value| value.bytes);
+    let rest = usize::try_from(args[2]).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    let mut word = [0; STR_LOAD_LEN as usize];
+    word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    Ok(u64::from_le_bytes(word))
+}
+
 pub(super) fn int_list_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
     let record = context.record(args[0])?;
     let holds: fn(&i64, &i64) -> bool = match args[2] {

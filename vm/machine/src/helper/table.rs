@@ -224,4 +224,17 @@ pub static HELPERS: &[Helper] = &[
         source: STATE,
         run: Run::Memory(maps::seen),
     },
+    Helper {
+        number: 1035,
+        name: "str_load",
+        doc: "Eight bytes of a string, path, bytes or ip slot from a byte offset on, the first in the lowest bits; zeros beyond what is kept of it, and without a value.",
+        callers: Callers::Only(Caller::Rule),
+        args: &[ArgType::Record, ArgType::Slot, ArgType::Scalar],
+        returns: ANY_SCALAR,
+        invalidates: Invalidates::Nothing,
+        cost: "the eight bytes",
+        work: Work::Bytes { of: |_, _| Ok(record::STR_LOAD_LEN), most: |_| record::STR_LOAD_LEN },
+        source: "docs/c/trapline.h",
+        run: Run::Values(record::str_load),
+    },
 ];

@@ -266,3 +266,23 @@ fn the_table_is_complete_and_in_order() {
     assert!(RULE_HELPERS.get(5).is_none() && RAW_HELPERS.get(1024).is_none());
     assert_eq!(RAW_HELPERS.iter().map(|helper| helper.number).collect::<Vec<_>>(), [1, 2, 3, 5, 1032, 1033, 1034]);
 }
+
+#[test]
+fn eight_bytes_of_a_text_at_any_offset() {
+    let text = "0123456789";
+    let mut memory = memory(&[Cell::Present(Value::Bytes(text.as_bytes())), Cell::Absent]);
+    let mut load = |slot: u64, offset: u64| {
+        let (answer, fuel) = call(&mut memory, "str_load", &[slot, offset]);
+        assert_eq!(fuel, 1);
+        answer.to_le_bytes()
+    };
+    assert_eq!(load(0, 0), *b"01234567");
+    assert_eq!(load(0, 2), *b"23456789");
+    assert_eq!(load(0, 3), *b"3456789\0");
+    assert_eq!(load(0, 9), *b"9\0\0\0\0\0\0\0");
+    for offset in [10, 11, u64::from(u32::MAX), u64::MAX] {
+        assert_eq!(load(0, offset), [0; 8]);
+    }
+    assert_eq!(load(1, 0), [0; 8]);
+    assert_eq!(load(99, 0), [0; 8]);
+}

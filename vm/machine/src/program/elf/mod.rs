@@ -34,7 +34,7 @@
 //! `trapline.predicates`: for each symbol in it one predicate: the field, the scope (`any`, `elements` or
 //! `member NAME`), the test, its arguments. Tests are `equals`, `contains`, `starts_with`, `ends_with`, `like`, `regex`,
 //! `under` (each also with `_fold`: Unicode simple case folding), `bytes` (hexadecimal), `cidr`, `int_eq`, `int_ne`,
-//! `int_lt`, `int_le`, `int_gt`, `int_ge` (decimal), and `exists`.
+//! `int_lt`, `int_le`, `int_gt`, `int_ge` (decimal), `is` (names of values of an enumeration), and `exists`.
 //!
 //! `trapline.fields`: pairs of strings: a field and the kind of value its reader takes it for (`number`, `string`,
 //! `bytes`, `ip`, `list`); reading refuses a catalogue in which it is another.
@@ -75,9 +75,9 @@
 //!   u32 relocations: u32 slot, u8 kind, u8 zero, u16 index (of field or predicate)
 //! ```
 //!
-//! Kinds of relocations are numbered in the order of [`RelocationKind`]. Types are written as in the catalogue
+//! Kinds of relocations are numbered in the order of [`RelocationKind`](super::RelocationKind). Types are written as in the catalogue
 //! (`str`, `list str`, `enum 3`, `records 1`). A map in `.maps` is declared there; one in `.rodata` is
-//! [`MapKind::Data`] and one in `.data` or `.bss` an array, whose values are the bytes of its symbol.
+//! [`MapKind::Data`](crate::map::MapKind::Data) and one in `.data` or `.bss` an array, whose values are the bytes of its symbol.
 //!
 //! # Promises
 //!

@@ -329,6 +329,14 @@ impl<'d> Reader<'_, 'd> {
         let (field, rest) = strings.split_first().ok_or_else(|| ElfReason::Predicate("it is empty".to_owned()))?;
         let ty = self.field_type(field, family);
         let ty = ty.map_err(|_| ElfReason::Predicate(format!("`{family}` events have no field `{field}`")))?;
+        let named;
+        let rest = match rest {
+            [scope, test, names @ ..] if test == "is" => {
+                named = self.enum_values(scope, ty, names).map_err(ElfReason::Predicate)?;
+                named.as_slice()
+            }
+            rest => rest,
+        };
         let field = FieldRef { name: field.clone(), ty };
         let mut predicate = strings::predicate(field, rest).map_err(ElfReason::Predicate)?;
         if let Test::Str { literals, .. } = &mut predicate.test {
@@ -336,6 +344,20 @@ impl<'d> Reader<'_, 'd> {
             literals.dedup();
         }
         Ok(predicate)
+    }
+
+    /// The test `is` on values of an enumeration, as one on numbers.
+    fn enum_values(&self, scope: &str, ty: FieldType, names: &[String]) -> Result<Vec<String>, String> {
+        let (FieldType::Scalar(Scalar::Enum(id)) | FieldType::List(Scalar::Enum(id))) = ty else {
+            return Err("`is` tests fields that are one of a list of names".to_owned());
+        };
+        let variants = self.catalogue.enums.get(usize::from(id.0)).map_or(&[][..], |of| of.variants.as_slice());
+        let value = |name: &String| {
+            let index = variants.iter().position(|variant| variant == name);
+            index.map(|index| index.to_string()).ok_or_else(|| format!("`{name}` is none of {}", variants.join(", ")))
+        };
+        let values = names.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        Ok([scope.to_owned(), "int_eq".to_owned()].into_iter().chain(values).collect())
     }
 
     fn predicate_strings(&self, name: &str) -> Option<Vec<String>> {

@@ -1,0 +1,279 @@
+//! Object files, end to end: ours are ordinary BPF ELF and mean what their rules mean, those of a C compiler run, and
+//! broken ones are refused. What needs clang or binutils is skipped, with a line, where they are not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use trapline_engine::{Domain, LinkOptions};
+use trapline_programs::catalogue::catalogue;
+use trapline_programs::compile::compile;
+use trapline_programs::{object, stock};
+use trapline_vm::program::elf;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn trapline(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trapline")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+#[track_caller]
+fn succeeds(arguments: &[&str], folder: &Path) -> String {
+    let output = trapline(arguments, folder);
+    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn alerts(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A clang that knows the target.
+fn clang() -> Option<String> {
+    let names = std::iter::once("clang".to_owned()).chain((14..=22).map(|version| format!("clang-{version}")));
+    let knows = |name: &String| {
+        let output =
+            Command::new(name).args(["-target", "bpf", "-x", "c", "-c", "-o", "/dev/null", "/dev/null"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let found = names.into_iter().find(knows);
+    if found.is_none() {
+        println!("skipped: there is no clang with the target bpf");
+    }
+    found
+}
+
+const PROCESSORS: [&str; 3] = ["v1", "v2", "v3"];
+
+/// An object file from a C file, for a version of the processor.
+#[track_caller]
+fn build(clang: &str, source: &Path, processor: &str, folder: &Path) -> PathBuf {
+    let object = folder.join(source.file_stem().unwrap()).with_extension("o");
+    let output = Command::new(clang)
+        .args(["-O2", "-g", "-target", "bpf", "-Wall", "-Wextra", "-Werror", "-c"])
+        .arg(format!("-mcpu={processor}"))
+        .arg("-I")
+        .arg(root().join("docs/c"))
+        .arg(source)
+        .arg("-o")
+        .arg(&object)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", source.display(), String::from_utf8_lossy(&output.stderr));
+    object
+}
+
+fn process(command_line: &str) -> Value {
+    json!({
+        "@timestamp": "2026-03-01T10:00:00Z",
+        "event": { "kind": "event", "category": ["process"], "type": ["start"] },
+        "process": { "name": "curl", "command_line": command_line },
+    })
+}
+
+/// The events (from 1) on which the rules of an object file alert.
+#[track_caller]
+fn alerted(object: &Path, events: &[Value]) -> Vec<u64> {
+    let folder = TempDir::new().unwrap();
+    let text: String = events.iter().map(|event| format!("{event}\n")).collect();
+    fs::write(folder.path().join("events.jsonl"), text).unwrap();
+    let rules = object.display().to_string();
+    let lines = succeeds(&["replay", "--rules", &rules, "--format", "jsonl", "events.jsonl"], folder.path());
+    let line = |alert: &Value| alert["trapline"]["source"]["record"].as_u64().unwrap();
+    alerts(&lines).iter().map(line).collect()
+}
+
+#[test]
+fn a_rule_in_c_is_loaded_proved_and_says_who_it_is() {
+    let Some(clang) = clang() else { return };
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("netcat.c");
+    let text = r#"#include "trapline.h"
+TL_RULE(netcat, TL_ID("0a6c0d2e-8f0a-4f0e-9a2b-6d3f6a8f1c01") TL_TITLE("Netcat listens") TL_SEVERITY("high")
+    TL_OS("linux") TL_ATTACK("T1059.004") TL_OUTPUT("{process.name} was started: {process.command_line|?}"));
+TL_STRING(command, "process.command_line");
+TL_INT(pid, "process.pid");
+TL_PREDICATE(listens, "process.command_line", contains, " -l", " --listen");
+TL_PREDICATE(netcat, "process.name", equals, "nc", "ncat");
+
+static int odd(TL_EVENT)
+{
+    return tl_int(pid) & 1;
+}
+
+TL_PROGRAM("process.exec")
+int netcat_(TL_EVENT)
+{
+    if (tl_lost(command))
+        return TL_NOT_EVALUABLE;
+    if (!tl_true(listens) || !tl_true(netcat))
+        return TL_NO_MATCH;
+    return odd(TL_ARGS) ? TL_MATCH : TL_NO_MATCH;
+}
+"#;
+    fs::write(&source, text).unwrap();
+    let event = |pid: u64, line: &str| {
+        let mut event = process(line);
+        event["process"]["name"] = json!("nc");
+        event["process"]["pid"] = json!(pid);
+        event
+    };
+    let events = [event(7, "nc -l 4444"), event(8, "nc -l 4444"), event(7, "nc host 80"), event(9, "nc --listen")];
+    for processor in PROCESSORS {
+        let object = build(&clang, &source, processor, folder.path());
+        assert_eq!(alerted(&object, &events), [1, 4], "{processor}");
+    }
+    let check = trapline(&["check", "netcat.o"], folder.path());
+    let fields = "process.command_line, process.name, process.pid";
+    assert!(String::from_utf8_lossy(&check.stdout).contains(fields), "{}", String::from_utf8_lossy(&check.stdout));
+    let assembly = succeeds(&["debug", "asm", "netcat.o"], folder.path());
+    assert!(assembly.contains("# offset of the slot of process.pid") && assembly.contains("# p0 true"), "{assembly}");
+    fs::write(folder.path().join("e.jsonl"), format!("{}\n", events[0])).unwrap();
+    let alert = succeeds(&["replay", "--rules", "netcat.o", "--format", "jsonl", "e.jsonl"], folder.path());
+    let alert = &alerts(&alert)[0];
+    assert_eq!(alert["rule"]["id"], "0a6c0d2e-8f0a-4f0e-9a2b-6d3f6a8f1c01");
+    assert_eq!(alert["rule"]["name"], "netcat");
+    assert_eq!(alert["trapline"]["title"], "Netcat listens");
+    assert_eq!(alert["trapline"]["severity"], "high");
+    assert_eq!(alert["message"], "nc was started: nc -l 4444");
+    assert_eq!(alert["threat"]["technique"][0]["subtechnique"][0]["id"], "T1059.004");
+    assert_eq!(alert["trapline"]["evidence"][0]["field"], "process.command_line");
+    // Nobody signed it.
+    let run = trapline(&["run", "--rules", "netcat.o"], folder.path());
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(!run.status.success() && said.contains("--dev"), "{said}");
+    // What is refused is shown in C.
+    fs::write(
+        &source,
+        text.replace("return odd(TL_ARGS) ? TL_MATCH : TL_NO_MATCH;", "return odd(TL_ARGS) + (int)tl_int(pid);"),
+    )
+    .unwrap();
+    build(&clang, &source, "v3", folder.path());
+    let refused = trapline(&["verify", "netcat.o"], folder.path());
+    let said = format!("{}{}", String::from_utf8_lossy(&refused.stdout), String::from_utf8_lossy(&refused.stderr));
+    assert!(!refused.status.success() && said.contains("17 | if (tl_lost(command))"), "{said}");
+}
+
+#[test]
+fn compiled_rules_say_what_their_texts_say() {
+    let folder = TempDir::new().unwrap();
+    succeeds(&["compile", "stock", "-o", "objects"], folder.path());
+    let events = root().join("tests/data/intrusion.jsonl").display().to_string();
+    let ids = |rules: &str| -> Vec<Value> {
+        let lines = succeeds(&["replay", "--rules", rules, "--format", "jsonl", &events], folder.path());
+        alerts(&lines)
+            .iter()
+            .map(|alert| json!([alert["event"]["id"], alert["rule"]["id"], alert["message"]]))
+            .collect()
+    };
+    let of_texts = ids("stock");
+    assert!(of_texts.len() > 3, "{of_texts:?}");
+    assert_eq!(ids("objects"), of_texts);
+    // Writing them again changes no byte.
+    succeeds(&["compile", "objects", "-o", "again"], folder.path());
+    let one = fs::read_dir(folder.path().join("objects")).unwrap().next().unwrap().unwrap();
+    let again = fs::read(folder.path().join("again").join(one.file_name())).unwrap();
+    let catalogue = catalogue();
+    let programs = |bytes: &[u8]| elf::read(bytes, catalogue).unwrap().rules.remove(0).programs;
+    assert!(programs(&again) == programs(&fs::read(one.path()).unwrap()));
+}
+
+#[test]
+fn standard_tools_take_ours_without_a_warning() {
+    let folder = TempDir::new().unwrap();
+    succeeds(&["compile", "stock", "-o", "objects"], folder.path());
+    let objects: Vec<PathBuf> =
+        fs::read_dir(folder.path().join("objects")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for (tool, arguments) in [
+        ("llvm-objdump", &["-d", "-r"][..]),
+        ("llvm-readelf", &["-aW"]),
+        ("readelf", &["-aW"]),
+        ("llvm-objdump-14", &["-d", "-r"]),
+    ] {
+        let Ok(output) = Command::new(tool).args(arguments).args(&objects).output() else {
+            println!("skipped: there is no {tool}");
+            continue;
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.trim().is_empty(), "{tool}: {said}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(shown.contains("rule/process"), "{tool}: {shown}");
+    }
+}
+
+/// A generator of numbers: xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound.max(1)
+    }
+}
+
+/// Reads, links and proves what may be anything; how far it came.
+fn whole_way(bytes: &[u8]) -> (bool, bool) {
+    let Ok(file) = elf::read(bytes, catalogue()) else { return (false, false) };
+    let mut proved = false;
+    for program in file.rules.iter().flat_map(|rule| &rule.programs) {
+        let mut domain = Domain::new(catalogue().clone());
+        if let Ok(linked) = domain.link(program, &LinkOptions::default()) {
+            proved |= linked.verify().is_ok();
+        }
+    }
+    (true, proved)
+}
+
+#[test]
+fn whatever_the_file_it_is_refused_or_runs() {
+    let compiled = compile(&stock::sources(), catalogue());
+    let mut files: Vec<Vec<u8>> = compiled.rules.iter().step_by(9).map(|rule| object::write(rule).unwrap()).collect();
+    if let Some(clang) = clang() {
+        let folder = TempDir::new().unwrap();
+        for name in ["url_with_integer_address", "logon_after_failures", "generated_domain"] {
+            let source = root().join("docs/c").join(name).with_extension("c");
+            files.push(fs::read(build(&clang, &source, "v3", folder.path())).unwrap());
+        }
+    }
+    let mut random = Random(0x5eed);
+    let (mut read, mut proved) = (0, 0);
+    const ROUNDS: usize = 600;
+    for original in &files {
+        for _ in 0..ROUNDS {
+            let mut bytes = original.clone();
+            for _ in 0..=random.below(4) {
+                let at = random.below(bytes.len());
+                match random.below(6) {
+                    0 => bytes.truncate(at.max(64)),
+                    1 => bytes[at] ^= 1 << random.below(8),
+                    2 => bytes[at] = [0, 1, 0x7f, 0x80, 0xfe, 0xff][random.below(6)],
+                    3 => {
+                        // A number of four bytes, where tables have them.
+                        let at = at & !3;
+                        let number = [0, 1, u32::MAX, 1 << 31, random.below(1 << 16) as u32][random.below(5)];
+                        bytes.iter_mut().skip(at).zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
+                    }
+                    4 => {
+                        let from = random.below(bytes.len());
+                        let piece: Vec<u8> = bytes.iter().skip(from).take(16).copied().collect();
+                        bytes.iter_mut().skip(at).zip(piece).for_each(|(to, from)| *to = from);
+                    }
+                    _ => drop(bytes.splice(at..at, [0; 8])),
+                }
+            }
+            let (was_read, was_proved) = whole_way(&bytes);
+            read += usize::from(was_read);
+            proved += usize::from(was_proved);
+        }
+    }
+    let count = files.len() * ROUNDS;
+    println!("{count} files: {read} read, {proved} proved");
+    // Else this is about headers alone.
+    assert!(read * 10 > count && proved * 20 > count, "{count} files: {read} read, {proved} proved");
+}
