@@ -142,7 +142,7 @@ fn loading_a_rule_changes_no_other_rule() {
     let mut instance = Instance::new(before.clone()).unwrap();
     assert_eq!(said(&run(&mut instance, slots(&before), &event)), expected);
     assert_eq!(said(&run(&mut instance, slots(&after), &event)), expected);
-    instance.swap(after.clone());
+    instance.swap(after.clone()).unwrap();
     let runs = run(&mut instance, slots(&after), &event);
     assert_eq!(said(&runs)[..3], expected);
     assert_eq!(said(&runs)[42], ("raw.later39", Ok(Match)));

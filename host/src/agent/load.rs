@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use trapline_engine::predicate::{InternError, Interned, PredicateLimits};
 use trapline_engine::{
     BuildError, Domain, Generation, GenerationBuilder, LinkError, LinkOptions, LoadError, LoadOptions, ReadyProgram,
-    VerifyError,
+    StateError, VerifyError,
 };
 use trapline_programs::compile::{CompiledRule, compile};
 use trapline_programs::diagnostic::{Diagnostic, Level, Source};
@@ -383,6 +383,7 @@ fn is_no_room(error: &LinkError) -> bool {
         LinkError::Predicate { error, .. } => {
             matches!(error, InternError::PredicatesFull(_) | InternError::MasksFull(_))
         }
+        LinkError::State(error) => matches!(error, StateError::NoRoom(_) | StateError::Limit { .. }),
         _ => false,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use trapline_engine::{Instance, Outcome};
 use trapline_programs::catalogue::{int_text, taxonomy};
 use trapline_programs::hir::{Expectation, Literal, Severity, TestCase, TestEvent, TestEventBody, TestValue};
-use trapline_vm::memory::NoRoom;
+use trapline_vm::memory::MemoryError;
 use trapline_vm::predicate::FieldRef;
 use trapline_vm::program::Verdict;
 use trapline_vm::record::{Catalogue, ClassId, FieldType, RecordHeader, RecordWriter, Scalar};
@@ -69,7 +69,7 @@ impl Trial {
 
 impl<'r> Trials<'r> {
     /// For the tests of these rules.
-    pub fn new(ruleset: &'r Ruleset) -> Result<Self, NoRoom> {
+    pub fn new(ruleset: &'r Ruleset) -> Result<Self, MemoryError> {
         Ok(Self { ruleset, instance: Instance::new(ruleset.generation.clone())? })
     }
 
@@ -81,6 +81,8 @@ impl<'r> Trials<'r> {
             got,
             events: (1..).zip(&test.events).map(|(number, event)| event_text(&catalogue, number, event)).collect(),
         };
+        // What one test leaves behind is nothing to the next.
+        self.instance.reset_state();
         let mut said = Vec::new();
         let mut time_ns = START_NS;
         let mut outcome = TrialOutcome::Passed;

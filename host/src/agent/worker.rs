@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use trapline_engine::{Event as Judged, Instance, Outcome, ProgramIndex};
-use trapline_vm::memory::NoRoom;
+use trapline_vm::memory::MemoryError;
 use trapline_vm::program::Verdict;
 use trapline_vm::record::{Catalogue, RecordWriter};
 use trapline_vm::trap::TrapReport;
@@ -124,7 +124,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that begins with these rules.
-    pub fn new(ruleset: Arc<Ruleset>) -> Result<Self, NoRoom> {
+    pub fn new(ruleset: Arc<Ruleset>) -> Result<Self, MemoryError> {
         let catalogue = ruleset.generation.layouts().catalogue().clone();
         Ok(Self {
             instance: Instance::new(ruleset.generation.clone())?,
@@ -145,7 +145,9 @@ impl Worker {
                 self.judge(&raw, on);
             }
             Item::Swap { ruleset, reply } => {
-                self.instance.swap(ruleset.generation.clone());
+                if let Err(error) = self.instance.swap(ruleset.generation.clone()) {
+                    tracing::error!(%error, "rules run without their state");
+                }
                 self.ruleset = ruleset;
                 if let Some(reply) = reply {
                     // Who asked may have stopped waiting.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use trapline_vm::map::{MapId, PlacedMap};
 use trapline_vm::predicate::MASK_LEN;
 use trapline_vm::record::{ClassId, FamilyId, Layouts, OsSet, Slot};
 use trapline_vm::trap::TrapReport;
@@ -100,6 +101,8 @@ pub struct Generation {
     programs: Vec<Arc<ReadyProgram>>,
     classes: Vec<ClassPlan>,
     families: Vec<SlotSet>,
+    /// By number.
+    maps: BTreeMap<MapId, PlacedMap>,
     event_fuel_budget: u64,
     digest: [u8; 32],
 }
@@ -209,12 +212,15 @@ impl<'d> GenerationBuilder<'d> {
             }
         }
         let digest = digest(domain, &programs, event_fuel_budget);
+        let placed = programs.iter().flat_map(|program| &program.program().maps);
+        let maps = placed.map(|map| (map.id, map.clone())).collect();
         Ok(Generation {
             layouts: domain.layouts().clone(),
             domain: domain.token.clone(),
             programs,
             classes,
             families,
+            maps,
             event_fuel_budget,
             digest,
         })
@@ -355,6 +361,11 @@ impl Generation {
     /// The most fuel that the programs woken by one event of this class can use together.
     pub fn fuel_bound(&self, class: ClassId) -> u64 {
         self.plan(class).map_or(0, |plan| plan.fuel_bound)
+    }
+
+    /// The maps of its programs, by number.
+    pub fn maps(&self) -> impl Iterator<Item = &PlacedMap> {
+        self.maps.values()
     }
 
     /// The most fuel that any event may use.

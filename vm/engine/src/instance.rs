@@ -6,12 +6,15 @@
 //! ```
 //!
 //! Nothing is allocated for an event once the buffers have grown. What one program does (run out of fuel, trap)
-//! changes nothing for the next: programs can write to their stack only, which is cleared between them.
+//! changes nothing for the next: programs can write to their stack, which is cleared between them, and to their maps,
+//! which only programs of the same rule share. The maps of a program that traps go back to the last snapshot, or begin
+//! anew if there is none, and that is accounted for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use trapline_vm::memory::{Capacities, Memory, NoRoom, Region};
+use trapline_vm::map::{MapCounters, MapId, MapKind, MapsError, PutBack, Restored, Snapshot, SnapshotError};
+use trapline_vm::memory::{Capacities, Memory, MemoryError, Region};
 use trapline_vm::predicate::{MASK_KNOWN, MASK_LEN, MASK_LOST, MASK_TRUE, MASKS_MAX, PREDICATES_MAX};
 use trapline_vm::program::Verdict;
 use trapline_vm::record::{ClassId, Os, RECORD_LEN_MAX, RecordView, flags, header};
@@ -68,6 +71,10 @@ pub struct Account {
     pub traps: u64,
     /// Fuel charged.
     pub fuel: u64,
+    /// Maps that went back to the last snapshot after a trap.
+    pub maps_restored: u64,
+    /// Maps that began anew after a trap, because there was no snapshot of them.
+    pub maps_reset: u64,
 }
 
 /// What was done, over all events.
@@ -119,6 +126,8 @@ pub struct Instance {
     /// What the memory's predicate bits and masks hold.
     bits: Vec<u8>,
     masks: Vec<u8>,
+    /// What maps go back to after a trap.
+    snapshot: Option<Snapshot>,
     runs: Vec<Run>,
     accounts: Vec<Account>,
     totals: Totals,
@@ -134,7 +143,7 @@ pub struct Event<'a> {
 
 impl Instance {
     /// A fresh instance that runs this generation.
-    pub fn new(generation: Arc<Generation>) -> Result<Self, NoRoom> {
+    pub fn new(generation: Arc<Generation>) -> Result<Self, MemoryError> {
         let mut memory = Memory::new(&Capacities {
             record: RECORD_LEN_MAX,
             predicates: PREDICATES_LEN,
@@ -143,6 +152,7 @@ impl Instance {
         })?;
         memory.set_len(Region::Predicates, PREDICATES_LEN)?;
         memory.set_len(Region::Masks, MASKS_LEN)?;
+        memory.add_maps(generation.maps())?;
         let accounts = vec![Account::default(); generation.programs().len()];
         let runs = Vec::with_capacity(generation.programs().len());
         Ok(Self {
@@ -151,6 +161,7 @@ impl Instance {
             scratch: Scratch::default(),
             bits: vec![0; PREDICATES_LEN as usize],
             masks: vec![0; MASKS_LEN as usize],
+            snapshot: None,
             runs,
             accounts,
             totals: Totals::default(),
@@ -162,8 +173,15 @@ impl Instance {
         &self.generation
     }
 
-    /// Runs another generation from the next event on. Programs that are in both keep their accounts.
-    pub fn swap(&mut self, next: Arc<Generation>) {
+    /// Runs another generation from the next event on. Programs that are in both keep their accounts, and maps what they
+    /// hold, also those of programs that are gone: they may come back. A generation of another domain takes over
+    /// the state of the maps that it has as well.
+    ///
+    /// # Errors
+    ///
+    /// None between generations that were built: their maps have places of their own. Should there be one, programs
+    /// whose maps are missing trap with `map-mismatch` before they are entered.
+    pub fn swap(&mut self, next: Arc<Generation>) -> Result<(), MapsError> {
         let accounts: HashMap<*const ReadyProgram, Account> =
             self.generation.programs().iter().map(Arc::as_ptr).zip(self.accounts.iter().copied()).collect();
         self.accounts = next
@@ -180,7 +198,55 @@ impl Instance {
             self.memory.contents_mut(Region::Predicates).fill(0);
             self.memory.contents_mut(Region::Masks).fill(0);
         }
+        let moves = !self.generation.is_of_same_domain(&next);
         self.generation = next;
+        if !moves {
+            return self.memory.add_maps(self.generation.maps());
+        }
+        // So do numbers and places of maps; rule, name and layout say which is which.
+        let state = self.memory.snapshot();
+        self.memory.remove_maps();
+        self.memory.add_maps(self.generation.maps())?;
+        let restored = self.memory.restore(&state);
+        debug_assert!(restored.is_ok(), "a snapshot of this memory: {restored:?}");
+        Ok(())
+    }
+
+    /// The state of all maps, also to go back to after a trap. The embedder may store it, for the next process to
+    /// [`Instance::restore`].
+    pub fn take_snapshot(&mut self) -> &Snapshot {
+        self.snapshot.insert(self.memory.snapshot())
+    }
+
+    /// All maps as they were at the snapshot, those that it does not hold anew. After a trap, maps go back to it.
+    /// Nothing changes if there is an error.
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<Restored, SnapshotError> {
+        let report = self.memory.restore(&snapshot)?;
+        self.snapshot = Some(snapshot);
+        Ok(report)
+    }
+
+    /// Begins all maps anew and forgets the snapshot.
+    pub fn reset_state(&mut self) {
+        self.memory.reset_maps();
+        self.snapshot = None;
+    }
+
+    /// What happened to the maps of a program that it does not see, all together. Programs of one rule share maps.
+    pub fn map_counters(&self, program: ProgramIndex) -> MapCounters {
+        let maps = self.generation.program(program).map_or(&[][..], |program| &program.program().maps);
+        let counters = maps.iter().filter_map(|map| self.memory.map_counters(map.id));
+        counters.fold(MapCounters::default(), MapCounters::plus)
+    }
+
+    /// What happened to a map that its programs do not see.
+    pub fn counters_of(&self, map: MapId) -> Option<MapCounters> {
+        self.memory.map_counters(map)
+    }
+
+    /// Bytes of all maps that the memory holds.
+    pub fn state_bytes(&self) -> u64 {
+        self.memory.state_bytes()
     }
 
     /// Where a decoder writes the record of the next event, laid out as [`Generation::layouts`] says.
@@ -289,8 +355,13 @@ impl Instance {
                     }
                 },
                 Err(stop) => {
-                    let entered = !matches!(stop.trap, Trap::RecordTooShort { .. } | Trap::RegionTooShort);
+                    let entered = !stop.trap.is_before_entry();
                     let registers = if entered { self.memory.trap_registers() } else { [0; 11] };
+                    if entered {
+                        let put_back = put_back(&mut self.memory, program, self.snapshot.as_ref());
+                        account.maps_restored += u64::from(put_back.restored);
+                        account.maps_reset += u64::from(put_back.reset);
+                    }
                     Outcome::Trap(Trapped { stop, registers })
                 }
             };
@@ -317,6 +388,12 @@ impl Instance {
     pub fn totals(&self) -> &Totals {
         &self.totals
     }
+}
+
+/// A program that was stopped half-way may have left its maps half-changed.
+fn put_back(memory: &mut Memory, program: &ReadyProgram, snapshot: Option<&Snapshot>) -> PutBack {
+    let maps = program.program().maps.iter().filter(|map| map.decl.kind != MapKind::Data);
+    memory.put_back(maps.map(|map| map.id), snapshot)
 }
 
 fn put_mask(masks: &mut [u8], at: usize, mask: &MaskBits) {
@@ -581,7 +658,7 @@ mod tests {
         let mut builder = GenerationBuilder::new(&domain);
         builder.add(new);
         builder.add(first.programs()[1].clone());
-        instance.swap(Arc::new(builder.build().unwrap()));
+        instance.swap(Arc::new(builder.build().unwrap())).unwrap();
         assert_eq!(instance.accounts(), [Account::default(), kept]);
         assert_eq!(verdicts(&run(&mut instance, "a.one", None, &[("name", text("y"))])), [(0, NoMatch), (1, Match)]);
         assert_eq!(instance.totals().events, 2);
@@ -594,7 +671,7 @@ mod tests {
         let mut instance = instance(&[contains("x")]);
         run(&mut instance, "a.one", None, &[("name", text("x"))]);
         let other = generation(&mut Domain::new(catalogue()), &[contains("y")]);
-        instance.swap(other);
+        instance.swap(other).unwrap();
         assert!(instance.bits.iter().all(|byte| *byte == 0));
         assert!(instance.memory.contents(Region::Predicates).iter().all(|byte| *byte == 0));
         assert_eq!(verdicts(&run(&mut instance, "a.one", None, &[("name", text("x"))])), [(0, NoMatch)]);

@@ -85,6 +85,9 @@ mod instance;
 mod link;
 pub mod predicate;
 mod program;
+mod state;
+#[cfg(test)]
+mod stateful;
 mod supply;
 #[cfg(test)]
 mod testing;
@@ -96,4 +99,5 @@ pub use generation::{
 pub use instance::{Account, Event, Evidence, Instance, Outcome, RecordError, Run, Totals, Trapped};
 pub use link::{LinkError, LinkOptions, Linked, LinkedPredicate, RelocationError, RuleLink};
 pub use program::{ReadyProgram, VerifyError};
+pub use state::{STATE_BYTES_MAX_DEFAULT, StateError};
 pub use supply::{LoadError, LoadOptions, MissingField, MissingReason, Supply, SupplyError, check_supply};

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use trapline_vm::memory::NoRoom;
+use trapline_vm::memory::MemoryError;
 
 use super::alert::{Stage, hex, severity_name};
 use super::control::{Changed, Handler, InertRule, ListedRule, Listing, Refused, Request, Response};
@@ -115,7 +115,7 @@ pub struct WorkerEnd {
 pub enum StartError {
     /// The machine's memory does not fit.
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    Memory(#[from] MemoryError),
     /// The system gives us no thread.
     #[error("no thread to run on")]
     Thread(#[from] io::Error),

@@ -1,11 +1,12 @@
 //! Linking: names become slots and numbers, and the code is patched with them.
 //!
 //! ```text
-//! names --resolve--> slots (new open names: the next free)  --intern--> predicate numbers
-//!       --patch----> code + Manifest (what the program may touch)      --commit--> slots and numbers are taken
+//! names --resolve--> slots (new open names: the next free)  --intern--> predicate numbers  --plan--> places of maps
+//!       --patch----> code + Manifest (what the program may touch)      --commit--> slots, numbers and places are taken
 //! ```
 //!
-//! Either the whole object links or the domain is as it was: a refused object takes up no slot and no number.
+//! Either the whole object links or the domain is as it was: a refused object takes up no slot, no number and
+//! no place.
 //! Linking proves nothing about the code. It may contain anything; the verifier judges it by the manifest.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -20,6 +21,7 @@ use trapline_vm::record::{
 
 use crate::domain::{Domain, DomainToken};
 use crate::predicate::{InternError, Interned, MaskId, PredicateId, Shape, check_type, type_name};
+use crate::state::StateError;
 
 /// What the embedder decides about a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +162,9 @@ pub enum LinkError {
         /// Why.
         error: InternError,
     },
+    /// There is no state for it.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A relocation that makes no sense.
     #[error("relocation at pc {pc}: {reason}")]
     Relocation {
@@ -257,11 +262,14 @@ impl Domain {
             helpers: helpers(&code),
         };
 
+        let planned = self.state.plan(&object.name, &object.maps)?;
+
         // Nothing can fail any more: the new names take their slots, in the order in which they were promised.
         for name in &new_names {
             let taken = self.layouts.find_or_append(family, name);
             debug_assert!(taken.is_some(), "room for `{name}` was checked");
         }
+        let maps = self.state.commit(planned);
         let texts = object.predicate_texts.iter().map(String::as_str).chain(std::iter::repeat(""));
         let predicates = object
             .predicates
@@ -280,7 +288,7 @@ impl Domain {
                 kind: ProgramKind::Rule(manifest),
                 code,
                 lines: object.lines.clone(),
-                maps: Vec::new(),
+                maps,
                 fuel_limit: options.fuel_limit,
             },
             rule: RuleLink {
@@ -298,10 +306,15 @@ impl Domain {
 
 /// Over everything that its verdicts depend on: neither the lines nor the words of the rule.
 fn digest(object: &Object) -> [u8; 32] {
-    let Object { name, catalogue_digest, family, classes, os, code, fields, predicates, relocations, .. } = object;
+    let Object { name, catalogue_digest, family, classes, os, code, fields, predicates, maps, relocations, .. } =
+        object;
     let mut hasher = Sha256::new();
     hasher.update(catalogue_digest);
     hasher.update(format!("{name:?} {family:?} {classes:?} {os:?} {fields:?} {predicates:?} {relocations:?}"));
+    for map in maps {
+        hasher.update(format!("{:?}", map.name));
+        hasher.update(map.layout_digest());
+    }
     hasher.update(Instruction::to_section(code));
     hasher.finalize().into()
 }

@@ -55,6 +55,15 @@ impl Memory {
         self.maps = Maps::default();
     }
 
+    /// Begins all maps anew, their counters too.
+    pub fn reset_maps(&mut self) {
+        let maps: Vec<PlacedMap> = self.maps().cloned().collect();
+        for map in maps {
+            let values = self.maps.add(&map);
+            self.put_values(values);
+        }
+    }
+
     /// The maps that are here, by number.
     pub fn maps(&self) -> impl Iterator<Item = &PlacedMap> {
         self.maps.placed()
