@@ -145,9 +145,9 @@ impl Worker {
                 self.judge(&raw, on);
             }
             Item::Swap { ruleset, reply } => {
-                if let Err(error) = self.instance.swap(ruleset.generation.clone()) {
-                    tracing::error!(%error, "rules run without their state");
-                }
+                // Should maps be missing, the programs that need them trap, which is told.
+                let swapped = self.instance.swap(ruleset.generation.clone());
+                debug_assert!(swapped.is_ok(), "maps of one domain have places of their own: {swapped:?}");
                 self.ruleset = ruleset;
                 if let Some(reply) = reply {
                     // Who asked may have stopped waiting.
