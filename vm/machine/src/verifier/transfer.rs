@@ -159,7 +159,7 @@ pub(super) fn arithmetic(context: &Context<'_>, op: AluOp, width: Width, a: RegT
             let a = a.as_scalar().unwrap_or(Scalar::exact(0, B64));
             RegType::Scalar(match width {
                 Width::W64 => Scalar::alu(op, a, b, B64),
-                Width::W32 => Scalar::alu(op, a.truncate(B32, B64), b.truncate(B32, B64), B32).zero_extend(B32, B64),
+                Width::W32 => Scalar::alu_low(op, a, b, B32, B64),
             })
         }
         // The object lies in one place, so the distance of the addresses is that of the offsets.
@@ -261,12 +261,10 @@ pub(super) fn assume(context: &Context<'_>, state: &mut AbstractState, instructi
 
 /// What is known of two numbers after a comparison; None if it cannot be so.
 fn refine(cond: Cond, taken: bool, width: Width, a: Scalar, b: Scalar) -> Option<(Scalar, Scalar)> {
-    let refined = match width {
+    match width {
         Width::W64 => Scalar::refine(cond, taken, a, b, B64),
-        Width::W32 => Scalar::refine(cond, taken, a.truncate(B32, B64), b.truncate(B32, B64), B32)
-            .map(|(low_a, low_b)| (a.with_low(low_a, B32, B64), b.with_low(low_b, B32, B64))),
-    };
-    refined.filter(|(a, b)| !a.is_empty() && !b.is_empty())
+        Width::W32 => Scalar::refine_low(cond, taken, a, b, B32, B64),
+    }
 }
 
 /// The same of two addresses in one object, or of an address and 0. The machine compares whole addresses, which may
