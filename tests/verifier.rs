@@ -29,10 +29,17 @@ use trapline_vm::record::slots_len;
 use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
 
 /// What a program can be refused for. Budgets have their own tests; that the verifier contradicts itself has none.
-const CODES: [&str; 27] = [
+const CODES: [&str; 34] = [
     "malformed",
-    "loop",
-    "local-call",
+    "recursion",
+    "call-depth",
+    "shared-code",
+    "loop-nesting",
+    "irreducible-loop",
+    "unbounded-loop",
+    "frame-returned",
+    "regions-differ",
+    "state-fuel",
     "unreachable",
     "unusable-register",
     "not-a-number",

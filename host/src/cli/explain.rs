@@ -107,16 +107,57 @@ outside or into the middle of a wide load, a helper that does not exist, or an e
 runs such code. Rebuild it; no compiler of ours writes it.",
     ),
     (
-        "loop",
+        "unbounded-loop",
         "\
-A jump leads back. A program must end, and this version proves that for programs without loops only. Unroll the loop,
-so that every jump leads forward.",
+A program must end, and it is not proved that this loop does. Loops that are short are followed to their end. Of longer
+ones something must be counted: a register, or eight bytes of the stack, that every iteration moves on by at least one,
+up or down, and that is compared with a bound in such a way that it cannot wrap around before. `i < n` says that; `i !=
+n` does not, unless the loop is short.",
     ),
     (
-        "local-call",
+        "irreducible-loop",
         "\
-The program calls a function of its own. This version does not follow such calls: write the function out where it is
-called.",
+The loop can be entered at more than one place, and is too long to be followed to its end. Let all jumps from outside
+lead to one instruction.",
+    ),
+    (
+        "loop-nesting",
+        "\
+There are more loops within loops than the verifier follows.",
+    ),
+    (
+        "recursion",
+        "\
+A function calls itself, perhaps by way of others; the message says by which. Each call takes a stack frame, of which
+there are few. Use a loop.",
+    ),
+    (
+        "call-depth",
+        "\
+Functions call functions, and need more stack frames than there are. Write some of them out where they are called.",
+    ),
+    (
+        "shared-code",
+        "\
+The same instructions belong to two functions: one jumps or falls into the other. A function is entered by calls only.",
+    ),
+    (
+        "frame-returned",
+        "\
+A function returns an address in its own stack frame, which no longer exists when it has returned. Let the caller pass
+the address of bytes of its own.",
+    ),
+    (
+        "regions-differ",
+        "\
+One instruction accesses one kind of memory in one iteration or call, and another kind in another. Each access belongs
+to one region: write the instruction twice.",
+    ),
+    (
+        "state-fuel",
+        "\
+A program that changes maps must not be stopped half-way, so its worst case has to fit the fuel that a run gets. Do
+less in the worst case (a lower bound of a loop, fewer calls), or grant more fuel.",
     ),
     (
         "unreachable",

@@ -186,8 +186,10 @@ pub(super) struct Known {
 pub(super) struct Decision {
     #[serde(flatten)]
     pub(super) place: Place,
-    /// Whether the jump is taken.
-    pub(super) taken: bool,
+    /// Which way it goes there: `taken`, `not taken` or `called`.
+    pub(super) turn: String,
+    /// How often, together with its neighbours that are repeated as often.
+    pub(super) times: u32,
 }
 
 impl Answer {
@@ -345,7 +347,11 @@ impl Refusal {
             known: known.map(|(register, value)| Known { register: *register, value: value.to_string() }).collect(),
             state: rejection.pc.and_then(|pc| state_before(subject, pc)),
             path: path
-                .map(|decision| Decision { place: Place::new(program, source, decision.pc), taken: decision.taken })
+                .map(|decision| Decision {
+                    place: Place::new(program, source, decision.pc),
+                    turn: decision.turn.to_string(),
+                    times: decision.times,
+                })
                 .collect(),
             path_skipped,
             help: Some(rejection.help().to_owned()),

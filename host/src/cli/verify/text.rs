@@ -146,7 +146,8 @@ fn show_refused(f: &mut Formatter<'_>, answer: &Answer, refused: &Refusal) -> fm
         f,
         "path",
         skipped.into_iter().chain(refused.path.iter().map(|decision| {
-            format!("{}  {}", step(&decision.place), if decision.taken { "taken" } else { "not taken" })
+            let times = if decision.times > 1 { format!(" (x{})", decision.times) } else { String::new() };
+            format!("{}  {}{times}", step(&decision.place), decision.turn)
         })),
     )?;
     if let Some(help) = &refused.help {

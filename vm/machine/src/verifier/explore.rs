@@ -1,139 +1,195 @@
-//! The proof itself: each block once, in an order in which all that lead to it come first.
+//! The proof itself: states are carried along blocks and joined where paths meet.
 //!
-//! States meet where paths meet, so the work is linear in the size of the program. Nothing is pruned and no path is
-//! assumed to be like another.
+//! Outside loops each block is looked at once, after all that lead to it, so the work is linear in the size of the
+//! program. Loops are repeated (`loops`), local calls are followed (`calls`). Nothing is pruned and no path is assumed
+//! to be like another. What a run can cost is carried along with the states: where paths meet, the more expensive one
+//! counts, so the worst case of what is looked at step by step is exact.
 
-use super::assertion::{Assertion, Mode, assertions, helper_number, place};
-use super::capability::region_len;
-use super::cfg::{BlockId, Cfg};
+use std::collections::BTreeMap;
+
+use super::assertion::{Assertion, assertions, helper_number};
+use super::calls::{Activation, Memo};
+use super::cfg::{Cfg, FunctionId};
 use super::context::Context;
-use super::cost::{BlockCost, worst_fuel};
+use super::induction::Facts;
+use super::notes::Notes;
+use super::path::{ENTRY, Path, Paths};
 use super::reason::Reason;
-use super::report::{Cause, Decision, Rejection, Report};
+use super::report::{Cause, Decision, Rejection, Report, Turn};
 use super::scalar::Scalar;
 use super::state::{AbstractState, RegType};
+use super::waiting::Waiting;
 use super::{Limits, Observer, transfer};
-use crate::helper::{ArgType, Helper, KnownArguments};
+use crate::helper::{Helper, KnownArguments};
 use crate::isa::{Decoded, Kind, Role, disassemble_at};
-use crate::memory::{Access, FRAME_LEN, Region};
+use crate::memory::{Access, Region};
 use crate::program::{Loaded, ProgramKind};
-use crate::record::{GROUP_LEN, GROUP_SLOTS, HEADER_LEN};
 
 /// Registers that hold the arguments of a call, from the first on.
 const ARGUMENTS: usize = 5;
 
-/// What is known when a block is entered, and one shortest way to it.
-struct Entry {
-    state: Box<AbstractState>,
-    /// The block it was reached from first, with fewest decisions.
-    from: Option<(BlockId, Decision)>,
-    decisions: u32,
+/// What is known where a block is entered.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub state: Box<AbstractState>,
+    /// The most fuel that can have been used on the way here, from where counting began.
+    pub fuel: u64,
+    /// A way with fewest decisions.
+    pub path: Path,
+}
+
+/// Where a state goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    /// The block at a position.
+    Block(u32),
+    /// Out of the function.
+    Return,
+}
+
+/// What is looked at, and what becomes of states that leave it.
+#[derive(Debug)]
+pub(super) struct Boundary {
+    /// Its first position.
+    pub start: u32,
+    /// The one after its last.
+    pub end: u32,
+    pub sink: Sink,
+}
+
+#[derive(Debug)]
+pub(super) enum Sink {
+    /// A function: nothing leaves it but what it returns.
+    Function(Option<Entry>),
+    /// A loop, while guessing what holds in it: what leaves it does not matter.
+    Drop,
+    /// A loop: what leaves it waits for how often it is repeated.
+    Keep(BTreeMap<Target, Entry>),
+}
+
+/// What a look at an instruction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// To find out what may hold. Nothing is checked.
+    Guess,
+    /// To find out whether what was guessed does. All is checked, nothing is noted.
+    Try,
+    /// To prove it.
+    Proof,
+}
+
+/// A refusal, and the way to it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub pc: u32,
+    pub assertion: Option<Assertion>,
+    pub reason: Reason,
+    pub registers: Vec<(u8, RegType)>,
+    pub path: Path,
 }
 
 /// A proof under way.
 pub(super) struct Explorer<'p, 'o> {
-    program: &'p Loaded,
-    context: Context<'p>,
-    limits: Limits,
+    pub program: &'p Loaded,
+    pub context: Context<'p>,
+    pub cfg: Cfg<'p>,
+    pub limits: Limits,
     observe: Observer<'o>,
-    /// What is known at the entry of each block that was reached and not yet looked at.
-    pending: Vec<Option<Entry>>,
-    /// How each block was reached; kept for rejections.
-    ways: Vec<Option<(BlockId, Decision)>>,
+    /// By position, what is known at the entry of each block that was reached and not yet looked at.
+    pub pending: Vec<Option<Entry>>,
+    /// The positions of those that are to be looked at; heads of loops wait for the next iteration.
+    pub waiting: Waiting,
+    /// Innermost last.
+    pub boundaries: Vec<Boundary>,
+    /// The functions that run, the entry first.
+    pub chain: Vec<Activation>,
+    pub pass: Pass,
+    /// How many guessed loops are around.
+    pub level: u32,
+    /// Of each function that runs and each guessed loop in it that is being checked, innermost last: what was seen.
+    pub facts: Vec<Option<Facts>>,
     /// States to use again.
     #[expect(clippy::vec_box, reason = "states move between here and `pending` without being copied")]
     pool: Vec<Box<AbstractState>>,
     list: Vec<Assertion>,
-    costs: Vec<BlockCost>,
-    accesses: Vec<Access>,
-    reached: u32,
-    stack_bytes: u32,
-    helpers: Vec<u32>,
-    slots: Vec<u16>,
-    steps: u64,
-    bytes: usize,
+    pub paths: Paths,
+    pub memo: Memo,
+    pub notes: Notes,
+    /// Where the block is that is being looked at.
+    pub position: u32,
+    pub pc: u32,
+    pub path: Path,
+    pub steps: u64,
+    pub bytes: usize,
     bytes_most: usize,
 }
 
-/// A refusal inside a block.
-struct Refusal {
-    pc: u32,
-    assertion: Option<Assertion>,
-    reason: Reason,
-    registers: Vec<(u8, RegType)>,
+/// Proves the program: the access of each instruction by slot, and the report.
+pub(super) fn prove(
+    program: &Loaded,
+    limits: Limits,
+    observe: Observer<'_>,
+) -> Result<(Vec<Access>, Report), Box<Rejection>> {
+    let cfg = Cfg::new(program)
+        .map_err(|flaw| rejection(program, Some(flaw.pc), None, flaw.reason, Vec::new(), Vec::new()))?;
+    let mut explorer = Explorer {
+        program,
+        context: Context::new(program),
+        limits,
+        observe,
+        pending: (0..cfg.len()).map(|_| None).collect(),
+        waiting: Waiting::new(cfg.len()),
+        boundaries: Vec::new(),
+        chain: Vec::new(),
+        pass: Pass::Proof,
+        level: 0,
+        facts: Vec::new(),
+        pool: Vec::new(),
+        list: Vec::new(),
+        paths: Paths::default(),
+        memo: Memo::default(),
+        notes: Notes::new(program, &cfg),
+        cfg,
+        position: 0,
+        pc: 0,
+        path: ENTRY,
+        steps: 0,
+        bytes: 0,
+        bytes_most: 0,
+    };
+    let refused = |explorer: &Explorer<'_, '_>, refusal: Refusal| {
+        let Refusal { pc, assertion, reason, registers, path } = refusal;
+        rejection(program, Some(pc), assertion, reason, registers, explorer.paths.tell(path))
+    };
+    let worst_fuel = match explorer.all() {
+        Ok(worst_fuel) => worst_fuel,
+        Err(refusal) => return Err(refused(&explorer, *refusal)),
+    };
+    if let Err(pc) = explorer.notes.validate(program, &explorer.context) {
+        return Err(rejection(program, Some(pc), None, Reason::Inconsistent, Vec::new(), Vec::new()));
+    }
+    let limit = program.program().fuel_limit;
+    if explorer.notes.changes_maps() && worst_fuel > limit {
+        let reason = Reason::StateFuel { worst: worst_fuel, limit };
+        return Err(rejection(program, None, None, reason, Vec::new(), Vec::new()));
+    }
+    let Explorer { notes, cfg, steps, bytes_most, .. } = explorer;
+    Ok(notes.finish(program, &cfg, worst_fuel, steps, u64::try_from(bytes_most).unwrap_or(u64::MAX)))
 }
 
-impl<'p, 'o> Explorer<'p, 'o> {
-    pub(super) fn new(program: &'p Loaded, limits: Limits, observe: Observer<'o>) -> Self {
-        Self {
-            program,
-            context: Context::new(program),
-            limits,
-            observe,
-            pending: Vec::new(),
-            ways: Vec::new(),
-            pool: Vec::new(),
-            list: Vec::new(),
-            costs: Vec::new(),
-            accesses: Vec::new(),
-            reached: 0,
-            stack_bytes: 0,
-            helpers: Vec::new(),
-            slots: Vec::new(),
-            steps: 0,
-            bytes: 0,
-            bytes_most: 0,
-        }
-    }
-
-    /// Proves the program: the access of each instruction by slot, and the report.
-    pub(super) fn run(mut self) -> Result<(Vec<Access>, Report), Box<Rejection>> {
-        let cfg = Cfg::new(self.program)
-            .map_err(|flaw| self.rejection(flaw.pc, None, flaw.reason, Vec::new(), Vec::new()))?;
-        self.pending.resize_with(cfg.len(), || None);
-        self.ways.resize(cfg.len(), None);
-        self.costs.resize(cfg.len(), BlockCost::default());
-        self.accesses.resize(self.program.code().len(), Access::NEVER);
-        let entry = self.entry_state();
-        if let Some(first) = self.pending.first_mut() {
-            self.bytes = entry.bytes();
-            self.bytes_most = self.bytes;
-            *first = Some(Entry { state: entry, from: None, decisions: 0 });
-        }
-        for id in cfg.order() {
-            let taken = self.pending.get_mut(id.0 as usize).and_then(Option::take);
-            let outcome = match taken {
-                Some(entry) => self.block(&cfg, *id, entry),
-                None => self.dead_block(&cfg, *id),
-            };
-            if let Err(refusal) = outcome {
-                let path = self.path(*id);
-                let Refusal { pc, assertion, reason, registers } = *refusal;
-                return Err(self.rejection(pc, assertion, reason, registers, path));
+impl Explorer<'_, '_> {
+    /// Looks at the whole program. The most fuel that a run can use.
+    fn all(&mut self) -> Result<u64, Box<Refusal>> {
+        let state = self.entry_state();
+        let returned = self.function(FunctionId(0), state, ENTRY)?;
+        for position in 0..u32::try_from(self.cfg.len()).unwrap_or(u32::MAX) {
+            if !self.notes.is_reached(position) {
+                self.dead_block(position)?;
             }
         }
-        self.validate()?;
-        let report = self.report(&cfg);
-        Ok((self.accesses, report))
-    }
-
-    /// Holds the table of accesses against the program once more, apart from how it was found.
-    fn validate(&self) -> Result<(), Box<Rejection>> {
-        for (pc, access) in (0..).zip(&self.accesses) {
-            if *access == Access::NEVER {
-                continue;
-            }
-            let fits = self.program.at(pc).and_then(place).is_some_and(|(place, mode)| {
-                access.size == place.size
-                    && access.lo <= access.hi
-                    && access.end() <= u64::from(region_len(&self.context, access.region))
-                    && (mode == Mode::Read || access.region.writable())
-            });
-            if !fits {
-                return Err(self.rejection(pc, None, Reason::Inconsistent, Vec::new(), Vec::new()));
-            }
-        }
-        Ok(())
+        // A program that is proved to end has a way to an exit.
+        let Some(returned) = returned else { return Err(self.refusal(0, None, Reason::Inconsistent)) };
+        Ok(returned.fuel)
     }
 
     /// What the contract of each kind of program says of its registers at entry.
@@ -153,64 +209,138 @@ impl<'p, 'o> Explorer<'p, 'o> {
         state
     }
 
-    fn block(&mut self, cfg: &Cfg<'_>, id: BlockId, entry: Entry) -> Result<(), Box<Refusal>> {
-        let Entry { mut state, from, decisions } = entry;
-        self.bytes = self.bytes.saturating_sub(state.bytes());
-        self.set_way(id, from);
-        let Some(block) = cfg.block(id) else { return Ok(()) };
-        if !state.is_consistent() {
-            return Err(refusal(block.start, None, Reason::Inconsistent));
+    /// Looks at what waits between two positions, loops within `inside` as a whole.
+    pub(super) fn process(&mut self, start: u32, end: u32, inside: Option<u32>) -> Result<(), Box<Refusal>> {
+        let mut from = start;
+        while let Some(position) = self.waiting.first(from, end) {
+            if let Some(number) = self.cfg.loop_within(inside, position) {
+                from = self.cfg.component(number).map_or(end, |component| component.end);
+                self.repeat(number)?;
+            } else {
+                from = position + 1;
+                self.waiting.remove(position);
+                if let Some(entry) = self.take(position) {
+                    self.block(position, entry)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Takes the state that is pending at a position.
+    pub(super) fn take(&mut self, position: u32) -> Option<Entry> {
+        let entry = self.pending.get_mut(position as usize)?.take()?;
+        self.release(entry.state.bytes());
+        Some(entry)
+    }
+
+    /// Lets a state be pending at a position where none is.
+    pub(super) fn put(&mut self, position: u32, entry: Entry) -> Result<(), Box<Refusal>> {
+        self.hold(entry.state.bytes())?;
+        if let Some(pending) = self.pending.get_mut(position as usize) {
+            *pending = Some(entry);
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, position: u32, entry: Entry) -> Result<(), Box<Refusal>> {
+        let Entry { mut state, mut fuel, path } = entry;
+        (self.position, self.path) = (position, path);
+        let Some(block) = self.cfg.at(position).and_then(|id| self.cfg.block(id)) else { return Ok(()) };
+        if !state.is_consistent() {
+            return Err(self.refusal(block.start, None, Reason::Inconsistent));
+        }
+        fuel = fuel.saturating_add(u64::from(block.cost));
+        let program = self.program;
         let mut last = None;
         for pc in block.start..block.end {
-            let Some(instruction) = self.program.at(pc) else { continue };
-            self.count_step(pc)?;
-            (self.observe)(pc, &state);
-            self.instruction(id, pc, instruction, &mut state)?;
-            self.reached += 1;
+            let Some(instruction) = program.at(pc) else { continue };
+            self.pc = pc;
+            self.count_step()?;
+            if self.pass == Pass::Proof {
+                (self.observe)(pc, &state);
+            }
+            let Some(more) = self.instruction(pc, instruction, &mut state)? else {
+                self.pool.push(state);
+                return Ok(());
+            };
+            fuel = fuel.saturating_add(more);
             last = Some((pc, instruction));
         }
+        if self.pass == Pass::Proof {
+            self.notes.reach(position);
+        }
         match last {
-            Some((pc, instruction)) => self.leave(cfg, id, pc, instruction, state, decisions),
+            Some((pc, instruction)) => self.leave(pc, instruction, Entry { state, fuel, path }),
             None => Ok(()),
         }
     }
 
-    /// Checks what must hold before an instruction and moves the state past it.
+    /// Checks what must hold before an instruction and moves the state past it. The fuel that it can cost beside its
+    /// own one; None if a guess ends here.
     fn instruction(
         &mut self,
-        id: BlockId,
         pc: u32,
         instruction: &Decoded,
         state: &mut AbstractState,
-    ) -> Result<(), Box<Refusal>> {
+    ) -> Result<Option<u64>, Box<Refusal>> {
         let helper = self.called(instruction);
         let parameters = helper.map_or(0, |helper| helper.args.len().min(ARGUMENTS));
         let mut list = std::mem::take(&mut self.list);
         assertions(instruction, u8::try_from(parameters).unwrap_or(0), &mut list);
         let mut access = None;
+        let mut ends = false;
         for assertion in &list {
-            match self.context.check(assertion, instruction, state) {
+            let checked = match assertion {
+                // What a function returns is the caller's to judge, but for what ends with the function.
+                Assertion::Result if state.depth() > 0 => match state.returns_own_frame() {
+                    true => Err(Reason::FrameReturned),
+                    false => Ok(None),
+                },
+                _ => self.context.check(assertion, instruction, state),
+            };
+            match checked {
                 Ok(proved) => access = proved.or(access),
+                // Nothing comes after what is never usable.
+                Err(Reason::Unusable { .. }) if self.pass == Pass::Guess => ends = true,
+                // A bound may have been let go too far, and come back. The check that follows will tell.
+                Err(_) if self.pass == Pass::Guess && !matches!(assertion, Assertion::Writable(_)) => {}
                 Err(reason) => {
                     let registers = involved(instruction, parameters, state);
-                    return Err(Box::new(Refusal { pc, assertion: Some(*assertion), reason, registers }));
+                    let mut refusal = self.refusal(pc, Some(*assertion), reason);
+                    refusal.registers = registers;
+                    return Err(refusal);
                 }
             }
         }
         self.list = list;
-        if let (Some(access), Some(entry)) = (access, self.accesses.get_mut(pc as usize)) {
-            *entry = access;
-            self.note_access(&access);
+        if ends {
+            return Ok(None);
         }
+        if let Some(access) = access {
+            self.note_access(pc, instruction, &access)?;
+        }
+        let mut fuel = 0;
         if let Some(helper) = helper {
-            self.note_call(id, helper, state);
+            fuel = self.cost_of(helper, state);
+            if self.pass == Pass::Proof {
+                self.notes.call(helper, state);
+            }
+        }
+        if self.pass != Pass::Guess
+            && let Some(Some(facts)) = self.facts.last_mut()
+            && facts.note(pc, instruction, state, access.as_ref())
+        {
+            self.hold(Facts::ENTRY_LEN)?;
+        }
+        if self.pass == Pass::Proof {
+            self.notes.instruction(instruction);
         }
         transfer::step(&self.context, state, instruction, access.as_ref());
         if !state.is_consistent_after(instruction) {
-            return Err(refusal(pc, None, Reason::Inconsistent));
+            return Err(self.refusal(pc, None, Reason::Inconsistent));
         }
-        Ok(())
+        Ok(Some(fuel))
     }
 
     fn called(&self, instruction: &Decoded) -> Option<&'static Helper> {
@@ -218,83 +348,146 @@ impl<'p, 'o> Explorer<'p, 'o> {
         if calls { self.context.helpers.get(helper_number(instruction.imm)) } else { None }
     }
 
-    /// Hands the state on to the blocks that follow.
-    fn leave(
-        &mut self,
-        cfg: &Cfg<'_>,
-        id: BlockId,
-        pc: u32,
-        instruction: &Decoded,
-        mut state: Box<AbstractState>,
-        decisions: u32,
-    ) -> Result<(), Box<Refusal>> {
-        let successors = cfg.successors(id);
-        let way = |taken| (id, Decision { pc, taken });
-        match (successors.taken, successors.next) {
+    /// The most fuel that the work of a helper can cost.
+    fn cost_of(&self, helper: &Helper, state: &AbstractState) -> u64 {
+        let mut known = KnownArguments::default();
+        for (register, constant) in (1..).zip(&mut known.constants) {
+            *constant = state.get(register).as_scalar().and_then(Scalar::as_constant);
+        }
+        if let RegType::Map(index) = state.get(1) {
+            known.map = self.context.map(index).map(|map| &map.decl);
+        }
+        helper.fuel_max(&known)
+    }
+
+    fn note_access(&mut self, pc: u32, instruction: &Decoded, access: &Access) -> Result<(), Box<Refusal>> {
+        let writes = !matches!(instruction.kind(), Kind::Load(..));
+        if access.region == Region::Stack {
+            self.touch_stack(access, writes);
+        }
+        if self.pass == Pass::Proof
+            && let Err(reason) = self.notes.access(pc, access, writes)
+        {
+            return Err(self.refusal(pc, None, reason));
+        }
+        Ok(())
+    }
+
+    /// Hands the state on to what follows.
+    fn leave(&mut self, pc: u32, instruction: &Decoded, entry: Entry) -> Result<(), Box<Refusal>> {
+        let Some(id) = self.cfg.at(self.position) else { return Ok(()) };
+        let successors = self.cfg.successors(id);
+        let Entry { mut state, fuel, path } = entry;
+        if instruction.kind() == Kind::Exit {
+            // The program's own result is checked and of no further use.
+            let _is_of_a_call = state.leave_call();
+            return self.arrive(Target::Return, Entry { state, fuel, path });
+        }
+        if let (Some(callee), Some(next)) = (successors.calls, successors.next) {
+            let Some(callee) = self.cfg.function_at(callee) else { return Ok(()) };
+            return self.call(pc, callee, self.cfg.position(next), Entry { state, fuel, path });
+        }
+        let position = |id| Target::Block(self.cfg.position(id));
+        match (successors.taken.map(position), successors.next.map(position)) {
             (Some(target), Some(next)) => {
                 let mut taken = self.copy(&state);
                 if transfer::assume(&self.context, &mut taken, instruction, true) {
-                    self.cost(id).taken = true;
-                    self.arrive(target, taken, way(true), decisions + 1, pc)?;
+                    let path = self.extend(path, pc, Turn::Taken);
+                    self.go(target, Entry { state: taken, fuel, path })?;
                 } else {
                     self.pool.push(taken);
                 }
                 if transfer::assume(&self.context, &mut state, instruction, false) {
-                    self.cost(id).next = true;
-                    self.arrive(next, state, way(false), decisions + 1, pc)?;
+                    let path = self.extend(path, pc, Turn::NotTaken);
+                    self.go(next, Entry { state, fuel, path })
                 } else {
                     self.pool.push(state);
+                    Ok(())
                 }
             }
             (Some(target), None) => {
-                self.cost(id).taken = true;
-                self.arrive(target, state, way(true), decisions + 1, pc)?;
+                let path = self.extend(path, pc, Turn::Taken);
+                self.go(target, Entry { state, fuel, path })
             }
             // Falling through is no decision.
-            (None, Some(next)) => {
-                self.cost(id).next = true;
-                self.arrive(next, state, way(false), decisions, pc)?;
-            }
-            (None, None) => self.pool.push(state),
+            (None, Some(next)) => self.go(next, Entry { state, fuel, path }),
+            (None, None) => Ok(()),
         }
-        Ok(())
     }
 
-    /// Takes a state in at the entry of a block.
-    fn arrive(
-        &mut self,
-        target: BlockId,
-        state: Box<AbstractState>,
-        way: (BlockId, Decision),
-        decisions: u32,
-        pc: u32,
-    ) -> Result<(), Box<Refusal>> {
-        self.count_step(pc)?;
-        let Some(pending) = self.pending.get_mut(target.0 as usize) else { return Ok(()) };
-        match pending {
-            Some(entry) => {
-                self.bytes = self.bytes.saturating_sub(entry.state.bytes());
-                entry.state.join(&state);
-                self.bytes += entry.state.bytes();
-                if decisions < entry.decisions {
-                    (entry.from, entry.decisions) = (Some(way), decisions);
+    /// One more decision; paths of guesses lead nowhere and are not kept.
+    pub(super) fn extend(&mut self, path: Path, pc: u32, turn: Turn) -> Path {
+        if self.pass == Pass::Guess { path } else { self.paths.extend(path, pc, turn) }
+    }
+
+    /// Hands a state on from the block that is being looked at.
+    pub(super) fn go(&mut self, target: Target, entry: Entry) -> Result<(), Box<Refusal>> {
+        if self.pass != Pass::Guess
+            && let (Target::Block(to), Some(Some(facts))) = (target, self.facts.last_mut())
+            && facts.note_way(self.position, to)
+        {
+            self.hold(Facts::ENTRY_LEN)?;
+        }
+        self.arrive(target, entry)
+    }
+
+    /// Takes a state in where it goes.
+    pub(super) fn arrive(&mut self, target: Target, entry: Entry) -> Result<(), Box<Refusal>> {
+        self.count_step()?;
+        let alone = self.chain.len() <= 1 && target == Target::Return;
+        let Some(boundary) = self.boundaries.last_mut() else { return Ok(()) };
+        let slot = match (target, &mut boundary.sink) {
+            (Target::Block(position), _) if boundary.start <= position && position < boundary.end => {
+                // What leads back waits for the next iteration.
+                if position > self.position {
+                    self.waiting.insert(position);
                 }
-                self.pool.push(state);
+                self.pending.get_mut(position as usize)
             }
+            (_, Sink::Drop) => None,
+            (_, Sink::Function(returned)) => Some(returned),
+            (target, Sink::Keep(kept)) => {
+                use std::collections::btree_map::Entry as Place;
+                match kept.entry(target) {
+                    Place::Vacant(place) => {
+                        let bytes = entry.state.bytes();
+                        place.insert(entry);
+                        return self.hold(bytes);
+                    }
+                    Place::Occupied(place) => {
+                        let before = place.get().state.bytes();
+                        let there = place.into_mut();
+                        let spare = meet(there, entry, !alone);
+                        let after = there.state.bytes();
+                        self.pool.push(spare);
+                        self.release(before);
+                        return self.hold(after);
+                    }
+                }
+            }
+        };
+        match slot {
             None => {
-                self.bytes += state.bytes();
-                *pending = Some(Entry { state, from: Some(way), decisions });
+                self.pool.push(entry.state);
+                Ok(())
+            }
+            Some(slot @ None) => {
+                let bytes = entry.state.bytes();
+                *slot = Some(entry);
+                self.hold(bytes)
+            }
+            Some(Some(there)) => {
+                let before = there.state.bytes();
+                let spare = meet(there, entry, !alone);
+                let after = there.state.bytes();
+                self.pool.push(spare);
+                self.release(before);
+                self.hold(after)
             }
         }
-        self.bytes_most = self.bytes_most.max(self.bytes);
-        if self.bytes > self.limits.bytes_max {
-            let limit = u64::try_from(self.limits.bytes_max).unwrap_or(u64::MAX);
-            return Err(refusal(pc, None, Reason::Budget { what: "bytes", limit }));
-        }
-        Ok(())
     }
 
-    fn copy(&mut self, state: &AbstractState) -> Box<AbstractState> {
+    pub(super) fn copy(&mut self, state: &AbstractState) -> Box<AbstractState> {
         match self.pool.pop() {
             Some(mut copy) => {
                 copy.as_mut().clone_from(state);
@@ -304,150 +497,100 @@ impl<'p, 'o> Explorer<'p, 'o> {
         }
     }
 
-    fn count_step(&mut self, pc: u32) -> Result<(), Box<Refusal>> {
-        if self.steps >= self.limits.steps_max {
-            return Err(refusal(pc, None, Reason::Budget { what: "steps", limit: self.limits.steps_max }));
+    /// Gives a state back to be used again.
+    pub(super) fn spare(&mut self, state: Box<AbstractState>) {
+        self.pool.push(state);
+    }
+
+    pub(super) fn count_step(&mut self) -> Result<(), Box<Refusal>> {
+        self.count_steps(1)
+    }
+
+    pub(super) fn count_steps(&mut self, steps: u64) -> Result<(), Box<Refusal>> {
+        let limit = self.limits.steps_max;
+        if steps > limit - self.steps {
+            return Err(self.refusal(self.pc, None, Reason::Budget { what: "steps", limit }));
         }
-        self.steps += 1;
+        self.steps += steps;
         Ok(())
+    }
+
+    /// Counts bytes that are held from now on.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), Box<Refusal>> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes.saturating_add(self.memo.bytes()) > self.limits.bytes_max {
+            // What calls gave is a convenience; the proof comes first.
+            self.memo.clear();
+        }
+        self.bytes_most = self.bytes_most.max(self.bytes + self.memo.bytes());
+        if self.bytes > self.limits.bytes_max {
+            let limit = u64::try_from(self.limits.bytes_max).unwrap_or(u64::MAX);
+            return Err(self.refusal(self.pc, None, Reason::Budget { what: "bytes", limit }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// A block that no run reaches. What does not depend on the state must hold all the same.
-    fn dead_block(&mut self, cfg: &Cfg<'_>, id: BlockId) -> Result<(), Box<Refusal>> {
-        let Some(block) = cfg.block(id) else { return Ok(()) };
+    fn dead_block(&mut self, position: u32) -> Result<(), Box<Refusal>> {
+        let Some(block) = self.cfg.at(position).and_then(|id| self.cfg.block(id)) else { return Ok(()) };
         let state = AbstractState::entry();
         for pc in block.start..block.end {
             let Some(instruction) = self.program.at(pc) else { continue };
-            assertions(instruction, 0, &mut self.list);
-            for assertion in &self.list {
+            let mut list = std::mem::take(&mut self.list);
+            assertions(instruction, 0, &mut list);
+            for assertion in &list {
                 if let Assertion::Callable(_) | Assertion::Writable(_) = assertion
                     && let Err(reason) = self.context.check(assertion, instruction, &state)
                 {
-                    return Err(refusal(pc, Some(*assertion), reason));
+                    self.path = ENTRY;
+                    return Err(self.refusal(pc, Some(*assertion), reason));
                 }
             }
+            self.list = list;
         }
         Ok(())
     }
 
-    fn note_access(&mut self, access: &Access) {
-        match access.region {
-            Region::Record => {
-                let Some(slots) = access.lo.checked_sub(HEADER_LEN) else { return };
-                let (group, within) = (slots / GROUP_LEN, slots % GROUP_LEN);
-                let entry = within.checked_sub(GROUP_SLOTS).map_or(within, |value| value / 8);
-                self.note_slot(u64::from(group * GROUP_SLOTS + entry));
-            }
-            Region::Stack => self.stack_bytes = self.stack_bytes.max(FRAME_LEN - access.lo % FRAME_LEN),
-            _ => {}
-        }
-    }
-
-    fn note_slot(&mut self, slot: u64) {
-        if let Ok(slot) = u16::try_from(slot)
-            && let Err(at) = self.slots.binary_search(&slot)
-        {
-            self.slots.insert(at, slot);
-        }
-    }
-
-    fn note_call(&mut self, id: BlockId, helper: &Helper, state: &AbstractState) {
-        if let Err(at) = self.helpers.binary_search(&helper.number) {
-            self.helpers.insert(at, helper.number);
-        }
-        let mut known = KnownArguments::default();
-        for (register, known) in (1..).zip(&mut known.constants) {
-            *known = state.get(register).as_scalar().and_then(Scalar::as_constant);
-        }
-        if let RegType::Map(index) = state.get(1) {
-            known.map = self.program.program().maps.get(usize::from(index)).map(|map| &map.decl);
-        }
-        for (argument, known) in helper.args.iter().zip(known.constants) {
-            if let (ArgType::Slot, Some(slot)) = (argument, known) {
-                self.note_slot(slot);
-            }
-        }
-        let cost = self.cost(id);
-        cost.helpers = cost.helpers.saturating_add(helper.fuel_max(&known));
-    }
-
-    fn cost(&mut self, id: BlockId) -> &mut BlockCost {
-        let index = id.0 as usize;
-        if self.costs.len() <= index {
-            self.costs.resize(index + 1, BlockCost::default());
-        }
-        &mut self.costs[index]
-    }
-
-    fn set_way(&mut self, id: BlockId, from: Option<(BlockId, Decision)>) {
-        if let Some(way) = self.ways.get_mut(id.0 as usize) {
-            *way = from;
-        }
-    }
-
-    /// The decisions on the way to a block.
-    fn path(&self, id: BlockId) -> Vec<Decision> {
-        let mut path = Vec::new();
-        let mut at = id;
-        while let Some(Some((from, decision))) = self.ways.get(at.0 as usize) {
-            let kind = self.program.at(decision.pc).map(Decoded::kind);
-            if decision.taken || matches!(kind, Some(Kind::Branch(..))) {
-                path.push(*decision);
-            }
-            at = *from;
-            if path.len() > self.ways.len() {
-                break;
-            }
-        }
-        path.reverse();
-        path
-    }
-
-    fn rejection(
-        &self,
-        pc: u32,
-        assertion: Option<Assertion>,
-        reason: Reason,
-        registers: Vec<(u8, RegType)>,
-        path: Vec<Decision>,
-    ) -> Box<Rejection> {
-        let program = self.program.program();
-        Box::new(Rejection {
-            program: program.name.clone(),
-            pc: Some(pc),
-            instruction: disassemble_at(&program.code, pc as usize),
-            line: program.line_of(pc),
-            assertion,
-            cause: Cause::Proof(reason),
-            registers,
-            path,
-        })
-    }
-
-    fn report(&mut self, cfg: &Cfg<'_>) -> Report {
-        let instructions = cfg.order().iter().filter_map(|id| cfg.block(*id)).map(|block| block.cost).sum::<u32>();
-        Report {
-            instructions,
-            dead_instructions: instructions.saturating_sub(self.reached),
-            worst_fuel: worst_fuel(cfg, &self.costs),
-            fuel_limit: self.program.program().fuel_limit,
-            stack_bytes: self.stack_bytes,
-            call_depth: 0,
-            state_bytes: 0,
-            maps: Vec::new(),
-            loops: Vec::new(),
-            accesses: u32::try_from(self.accesses.iter().filter(|access| **access != Access::NEVER).count())
-                .unwrap_or(u32::MAX),
-            helpers: std::mem::take(&mut self.helpers),
-            slots: std::mem::take(&mut self.slots),
-            steps: self.steps,
-            bytes: u64::try_from(self.bytes_most).unwrap_or(u64::MAX),
-        }
+    pub(super) fn refusal(&self, pc: u32, assertion: Option<Assertion>, reason: Reason) -> Box<Refusal> {
+        Box::new(Refusal { pc, assertion, reason, registers: Vec::new(), path: self.path })
     }
 }
 
-fn refusal(pc: u32, assertion: Option<Assertion>, reason: Reason) -> Box<Refusal> {
-    Box::new(Refusal { pc, assertion, reason, registers: Vec::new() })
+/// Joins what arrives with what is there. The state that is no longer needed.
+fn meet(there: &mut Entry, arrives: Entry, states: bool) -> Box<AbstractState> {
+    if states {
+        there.state.join(&arrives.state);
+    }
+    there.fuel = there.fuel.max(arrives.fuel);
+    if arrives.path.len < there.path.len {
+        there.path = arrives.path;
+    }
+    arrives.state
+}
+
+fn rejection(
+    program: &Loaded,
+    pc: Option<u32>,
+    assertion: Option<Assertion>,
+    reason: Reason,
+    registers: Vec<(u8, RegType)>,
+    path: Vec<Decision>,
+) -> Box<Rejection> {
+    let program = program.program();
+    Box::new(Rejection {
+        program: program.name.clone(),
+        pc,
+        instruction: pc.map_or(String::new(), |pc| disassemble_at(&program.code, pc as usize)),
+        line: pc.and_then(|pc| program.line_of(pc)),
+        assertion,
+        cause: Cause::Proof(reason),
+        registers,
+        path,
+    })
 }
 
 /// The registers that an instruction reads, and what they hold.

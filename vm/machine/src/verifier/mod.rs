@@ -18,26 +18,29 @@
 //! # What it is not
 //!
 //! It does not say that a rule is *right*, and it is not the only line of defence: executors check every access
-//! against the predicted range again. This version takes no loops and no calls of a program's own functions.
+//! against the predicted range again.
 //!
 //! # How it works
 //!
 //! ```text
-//! Loaded ─ cfg ──────── blocks in an order in which all that lead to a block come first
-//!            │          (loops, local calls, unreachable code: refused)
-//!          explore ──── each block once; states meet where paths meet
+//! Loaded ─ cfg ──────── functions, their blocks and loops in weak topological order (`wto`)
+//!            │          (recursion, code that nothing leads to, shared code: refused)
+//!          explore ──── block after block; states meet where paths meet, and carry what they cost
+//!            │  calls       local calls, each with the state of its caller
+//!            │  loops       iteration by iteration; long ones as a whole: guess (`widen`), check,
+//!            │              count (`induction`)
 //!            │  assertion   what must hold before an instruction, as data
 //!            │  check       does the state entail it? never changes the state
 //!            │  transfer    the state afterwards; never judges
-//!            │  state       registers and stack: scalar (tnum, interval) or pointer into one region
-//!          cost ─────── the longest path
+//!            │  state       registers and frames: scalar (tnum, interval) or pointer into one object
+//!          notes ────── accesses, what is reached and used
 //!            ▼
 //!        Verified, Report        or Rejection (reason, report)
 //! ```
 //!
-//! Work is linear in the size of the program, and bounded by [`Limits`] in steps and bytes, never in time: the same
-//! program gets the same answer everywhere. Invariants of the domains are checked after every step, in release builds
-//! too; a violation refuses the program and says that the bug is ours.
+//! Work is linear in the size of a program without loops and calls, and bounded by [`Limits`] in steps and bytes,
+//! never in time: the same program gets the same answer everywhere. Invariants of the domains are checked after every
+//! step, in release builds too; a violation refuses the program and says that the bug is ours.
 //!
 //! ```
 //! use trapline_vm::helper::RAW_HELPERS;
@@ -61,21 +64,30 @@
 
 mod assertion;
 mod bits;
+mod calls;
 mod capability;
 mod cfg;
 mod check;
 mod context;
-mod cost;
 mod explore;
 mod fault;
+mod induction;
 mod interval;
 mod links;
+#[cfg(test)]
+mod loop_tests;
+mod loops;
+mod notes;
+mod path;
 mod reason;
 mod report;
 mod scalar;
 mod state;
 mod tnum;
 mod transfer;
+mod waiting;
+mod widen;
+mod wto;
 
 pub use assertion::{Assertion, Mode, Place};
 pub use bits::Bits;
@@ -85,10 +97,11 @@ pub use fault::{Fault, plant};
 pub use interval::{Signed, Unsigned};
 pub use links::Held;
 pub use reason::{Granted, Reason};
-pub use report::{Cause, Counter, Decision, LoopProof, ProvedLoop, Rejection, Report};
+pub use report::{Cause, Counter, Decision, LoopProof, ProvedLoop, Rejection, Report, Turn};
 pub use scalar::Scalar;
 pub use state::{AbstractState, Bytes, Pointer, RegType, Stack, Why};
 pub use tnum::Tnum;
+pub use wto::LOOP_NESTING_MAX;
 
 use crate::helper::HelperTable;
 use crate::memory::Access;
@@ -97,6 +110,9 @@ use crate::program::{Loaded, Program};
 /// Steps of a proof: instructions looked at, and states handed on. A program without loops takes less than four per
 /// instruction slot, so the longest one fits.
 pub const STEPS_MAX: u64 = 1_000_000;
+/// Steps for which a loop is followed iteration by iteration each time that it is entered, before it is tried to
+/// prove something of all iterations that are left at once.
+pub const LOOP_STEPS_MAX: u64 = 32_768;
 /// Bytes of states that a proof holds at a time.
 pub const BYTES_MAX: usize = 32 << 20;
 
@@ -107,15 +123,21 @@ pub struct Limits {
     pub steps_max: u64,
     /// Bytes, see [`BYTES_MAX`].
     pub bytes_max: usize,
+    /// Steps for which a loop is followed before it is looked at as a whole, see [`LOOP_STEPS_MAX`].
+    pub loop_steps_max: u64,
+    /// Whether what a call of a function came to is used for other calls in exactly the same state. Nothing that is
+    /// proved depends on it.
+    pub reuse_calls: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps_max: STEPS_MAX, bytes_max: BYTES_MAX }
+        Self { steps_max: STEPS_MAX, bytes_max: BYTES_MAX, loop_steps_max: LOOP_STEPS_MAX, reuse_calls: true }
     }
 }
 
-/// Is shown the state before each instruction, in the order in which they are looked at.
+/// Is shown the state before each instruction, in the order in which they are looked at: of one in a loop or function
+/// as often as it is followed, never while guessing. Every state that a run can have is in one of those shown.
 pub type Observer<'o> = &'o mut dyn FnMut(u32, &AbstractState);
 
 /// A program of which all of this module's promises are proved. Only [`verify`] makes one.
@@ -181,6 +203,6 @@ pub fn load_and_verify(program: Program, helpers: &'static HelperTable) -> Resul
 /// Proves a program within a budget and shows the state before each instruction that a run can reach, also of a
 /// program that is then refused.
 pub fn verify_observed(loaded: Loaded, limits: Limits, observe: Observer<'_>) -> Result<Verified, Box<Rejection>> {
-    let (accesses, report) = explore::Explorer::new(&loaded, limits, observe).run()?;
+    let (accesses, report) = explore::prove(&loaded, limits, observe)?;
     Ok(Verified { loaded, accesses, report })
 }

@@ -3,23 +3,51 @@
 use std::fmt;
 
 use super::state::{Pointer, RegType, Why, region_name};
+use super::wto::LOOP_NESTING_MAX;
 use crate::helper::{ArgType, MapKinds};
 use crate::isa::{Size, Width};
-use crate::memory::Region;
+use crate::memory::{FRAMES_MAX, Region};
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     // control flow
-    /// A jump leads back: a loop.
-    Loop {
-        /// Where to.
-        target: u32,
-    },
-    /// A call of a function of the program.
-    LocalCall,
     /// No path leads here.
     Unreachable,
+    /// Two functions have a block in common.
+    SharedCode {
+        /// Where they begin.
+        functions: (u32, u32),
+    },
+    /// A function calls itself, perhaps by way of others.
+    Recursion {
+        /// Where the functions of the cycle begin; each calls the next one, the last one the first.
+        cycle: Vec<u32>,
+    },
+    /// Calls can go deeper than there are frames.
+    CallDepth {
+        /// Frames that would be needed.
+        frames: u32,
+    },
+    /// There are too many loops within loops.
+    LoopNesting,
+    /// A loop that is too long to look at each of its iterations is entered at more than one place.
+    Irreducible {
+        /// The slot of its head.
+        head: u32,
+    },
+    /// It cannot be proved that a loop ends.
+    UnboundedLoop {
+        /// The slot of its head.
+        head: u32,
+    },
+    /// A program that changes maps could be stopped half-way.
+    StateFuel {
+        /// The most fuel that a run can use.
+        worst: u64,
+        /// The fuel that it gets.
+        limit: u64,
+    },
 
     // registers
     /// The register holds nothing.
@@ -66,6 +94,11 @@ pub enum Reason {
     },
 
     // memory
+    /// One instruction accesses different regions in different iterations or calls.
+    RegionsDiffer {
+        /// Two of them.
+        regions: (Region, Region),
+    },
     /// The base of an access is a number.
     NotAPointer {
         /// The register.
@@ -174,6 +207,8 @@ pub enum Reason {
     },
 
     // result
+    /// A function returns an address in its own frame, which ends with it.
+    FrameReturned,
     /// The result of a rule can be something else than a verdict.
     NotAVerdict {
         /// What `r0` holds.
@@ -196,6 +231,9 @@ pub enum Reason {
     /// The verifier contradicts itself. Our bug; the program is refused all the same.
     Inconsistent,
 }
+
+/// Functions shown of a cycle of calls.
+const CYCLE_SHOWN: usize = 8;
 
 /// Something a manifest grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,9 +270,40 @@ const fn kinds_name(kinds: MapKinds) -> &'static str {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Loop { target } => write!(f, "the jump leads back to {target}: loops are not accepted yet"),
-            Self::LocalCall => f.write_str("calls of functions of the program are not accepted yet"),
             Self::Unreachable => f.write_str("no path from the entry leads here"),
+            Self::SharedCode { functions: (a, b) } => {
+                write!(f, "this code belongs to two functions, at {a} and at {b}")
+            }
+            Self::Recursion { cycle } => {
+                f.write_str("the function calls itself: ")?;
+                let shown = cycle.iter().take(CYCLE_SHOWN);
+                shown.enumerate().try_for_each(|(number, function)| {
+                    write!(f, "{}{function}", if number == 0 { "" } else { " calls " })
+                })?;
+                let left = cycle.len().saturating_sub(CYCLE_SHOWN);
+                if left > 0 {
+                    write!(f, " calls {left} more")?;
+                }
+                cycle.first().map_or(Ok(()), |first| write!(f, " calls {first}"))
+            }
+            Self::CallDepth { frames } => {
+                write!(f, "the calls from here need {frames} stack frames, and there are {FRAMES_MAX}")
+            }
+            Self::LoopNesting => write!(f, "more than {LOOP_NESTING_MAX} loops are nested here"),
+            Self::Irreducible { head } => {
+                write!(f, "the loop at {head} is entered at several places, and takes too long to follow step by step")
+            }
+            Self::UnboundedLoop { head } => write!(f, "no bound is known for how often the loop at {head} is repeated"),
+            Self::StateFuel { worst, limit } => write!(
+                f,
+                "the program changes maps, and could be stopped half-way: a run can use {worst} fuel, and gets {limit}"
+            ),
+            Self::RegionsDiffer { regions: (a, b) } => write!(
+                f,
+                "the access is one to the {} here, and one to the {} in another iteration or call",
+                region_name(*b),
+                region_name(*a)
+            ),
             Self::Unusable { register, why } => write!(f, "r{register} is {why}"),
             Self::NotANumber { register, value: RegType::Pointer(pointer) } => {
                 write!(f, "r{register} is an address: {pointer}")
@@ -332,6 +401,7 @@ impl fmt::Display for Reason {
             }
             Self::PointerReturned { value: RegType::Pointer(pointer) } => write!(f, "r0 is an address: {pointer}"),
             Self::PointerReturned { value } => write!(f, "r0 is no number: {value}"),
+            Self::FrameReturned => f.write_str("r0 is an address in the stack frame of the function that ends here"),
             Self::Budget { what, limit } => write!(f, "verifying takes more than {limit} {what}"),
             Self::Inconsistent => f.write_str("the verifier contradicts itself"),
         }
@@ -342,9 +412,16 @@ impl Reason {
     /// A stable name, for tests and tools.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Loop { .. } => "loop",
-            Self::LocalCall => "local-call",
             Self::Unreachable => "unreachable",
+            Self::SharedCode { .. } => "shared-code",
+            Self::Recursion { .. } => "recursion",
+            Self::CallDepth { .. } => "call-depth",
+            Self::LoopNesting => "loop-nesting",
+            Self::Irreducible { .. } => "irreducible-loop",
+            Self::UnboundedLoop { .. } => "unbounded-loop",
+            Self::StateFuel { .. } => "state-fuel",
+            Self::RegionsDiffer { .. } => "regions-differ",
+            Self::FrameReturned => "frame-returned",
             Self::Unusable { .. } => "unusable-register",
             Self::NotANumber { .. } => "not-a-number",
             Self::FramePointer => "frame-pointer",
@@ -377,8 +454,19 @@ impl Reason {
     /// What would make the program acceptable.
     pub const fn help(&self) -> &'static str {
         match self {
-            Self::Loop { .. } => "unroll it, so that every jump leads forward",
-            Self::LocalCall => "write the function out where it is called",
+            Self::SharedCode { .. } => {
+                "let each function have code of its own; jumps do not lead from one into another"
+            }
+            Self::Recursion { .. } => "use a loop with a bound",
+            Self::CallDepth { .. } => "write some of the functions out where they are called",
+            Self::LoopNesting => "move inner loops into functions, or repeat less",
+            Self::Irreducible { .. } => "enter the loop at its head only, or repeat it less",
+            Self::UnboundedLoop { .. } => {
+                "count in a register (or eight bytes of the stack) that every iteration moves on by at least one, and leave the loop by an ordered comparison (<, <=, >, >=) of it with a bound, so that it cannot wrap around"
+            }
+            Self::StateFuel { .. } => "do less in the worst case (fewer or shorter iterations), or grant more fuel",
+            Self::RegionsDiffer { .. } => "use one instruction for each region",
+            Self::FrameReturned => "let the caller pass the address of its own bytes, and write the result there",
             Self::Unreachable => "remove the instructions, or let a jump lead to them",
             Self::Unusable { why: Why::Call, .. } => {
                 "keep the value in r6 to r9 or on the stack: calls leave r1 to r5 undefined"

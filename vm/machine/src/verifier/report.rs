@@ -37,13 +37,36 @@ pub enum Cause {
     Proof(Reason),
 }
 
-/// A jump or branch on a path.
+/// A jump, branch or call on a path. Stretches that are repeated are listed once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Its slot.
     pub pc: u32,
-    /// Whether it is taken.
-    pub taken: bool,
+    /// Which way it goes.
+    pub turn: Turn,
+    /// How often, together with its neighbours that are repeated as often, one after the other.
+    pub times: u32,
+}
+
+/// Which way a path goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The jump or branch is taken.
+    Taken,
+    /// The branch is not taken.
+    NotTaken,
+    /// The function of the program is called.
+    Called,
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "taken",
+            Self::NotTaken => "not taken",
+            Self::Called => "called",
+        })
+    }
 }
 
 /// Decisions shown of a path; of a longer one the last are shown.
@@ -135,7 +158,8 @@ impl std::error::Error for Rejection {}
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.pc, if self.taken { "taken" } else { "not taken" })
+        write!(f, "{} {}", self.pc, self.turn)?;
+        if self.times > 1 { write!(f, " (x{})", self.times) } else { Ok(()) }
     }
 }
 

@@ -19,6 +19,7 @@ use std::fmt;
 use super::bits::Bits;
 use super::links::{Held, Holder, Links};
 use super::scalar::Scalar;
+use super::widen::{self, Thresholds};
 use crate::isa::{Decoded, FRAME_POINTER, Kind, REGISTERS, Rmw, Role};
 use crate::memory::{FRAME_LEN, Region};
 
@@ -165,6 +166,18 @@ impl RegType {
             Self::Scalar(number) | Self::Pointer(Pointer { offset: number, .. }) => number.as_constant().is_none(),
             Self::Nullable(_) => true,
             Self::Unusable(_) | Self::Map(_) => false,
+        }
+    }
+
+    /// Whether the other allows all that this one does.
+    pub fn is_within(self, other: Self) -> bool {
+        match (self, other) {
+            (_, Self::Unusable(_)) => true,
+            (Self::Scalar(a), Self::Scalar(b)) => a.is_within(b),
+            (Self::Pointer(a), Self::Pointer(b)) if (a.region, a.object) == (b.region, b.object) => {
+                a.offset.is_within(b.offset)
+            }
+            (a, b) => a == b || a.join(b) == b,
         }
     }
 
@@ -417,8 +430,28 @@ impl Stack {
         self.saved.len() * size_of::<Saved>()
     }
 
-    /// Keeps what holds of either.
-    fn join(&mut self, other: &Self) {
+    /// Whether the other allows all that this one does: no byte may be read there that may not be here, no register is
+    /// known to be saved there that is not here, and no address is taken for mere bytes there.
+    fn is_within(&self, other: &Self) -> bool {
+        let readable = other.initialised.iter().zip(self.initialised).all(|(theirs, ours)| theirs & !ours == 0);
+        let is_there = |saved: &Saved| {
+            matches!(saved.value, RegType::Unusable(_)) || {
+                let ours = self.saved.iter().find(|ours| ours.slot == saved.slot);
+                ours.is_some_and(|ours| ours.value.is_within(saved.value))
+            }
+        };
+        let stays_address = |saved: &Saved| {
+            let theirs = other.saved.iter().find(|theirs| theirs.slot == saved.slot);
+            let bytes = Bytes::of_slot(saved.slot);
+            !saved.value.is_address()
+                || theirs.is_some_and(|theirs| theirs.value.is_address())
+                || !(bytes.start..bytes.end).any(|byte| other.is_byte_initialised(byte))
+        };
+        readable && other.saved.iter().all(is_there) && self.saved.iter().all(stays_address)
+    }
+
+    /// Keeps what holds of either; of saved registers what `both` says of the two.
+    fn join(&mut self, other: &Self, both: impl Fn(RegType, RegType) -> RegType) {
         for (word, other) in self.initialised.iter_mut().zip(other.initialised) {
             *word &= other;
         }
@@ -431,7 +464,7 @@ impl Stack {
             }
             let their = theirs.next_if(|their| their.slot == ours.slot).map(|their| their.value);
             let pointers = ours.value.is_address() || their.is_some_and(|their| their.is_address());
-            match their.map(|their| ours.value.join(their)) {
+            match their.map(|their| both(ours.value, their)) {
                 Some(joined) if !matches!(joined, RegType::Unusable(_)) => {
                     ours.value = joined;
                     true
@@ -801,24 +834,53 @@ impl AbstractState {
 
     /// Keeps what holds of either. Both are states of one call, so their callers are as many.
     pub fn join(&mut self, other: &Self) {
+        self.combine(other, RegType::join);
+    }
+
+    /// Keeps what holds of either, and less where the other one goes beyond this one, so that few rounds of it come
+    /// to an end.
+    pub(super) fn widen(&mut self, newer: &Self, thresholds: &Thresholds) {
+        self.combine(newer, |ours, theirs| widen::value(ours, theirs, thresholds));
+    }
+
+    fn combine(&mut self, other: &Self, both: impl Fn(RegType, RegType) -> RegType) {
         for (ours, theirs) in self.registers.iter_mut().zip(other.registers) {
-            *ours = ours.join(theirs);
+            *ours = both(*ours, theirs);
         }
-        self.stack.join(&other.stack);
+        self.stack.join(&other.stack, &both);
         for (ours, theirs) in self.callers.iter_mut().zip(&other.callers) {
             for (ours, theirs) in ours.kept.iter_mut().zip(theirs.kept) {
-                *ours = ours.join(theirs);
+                *ours = both(*ours, theirs);
             }
-            ours.stack.join(&theirs.stack);
+            ours.stack.join(&theirs.stack, &both);
         }
+        // Equal pairs of values combine to equal ones, so what is linked in both still holds the same.
         self.links.join(&other.links);
         self.tidy_links();
     }
 
-    /// Whether all that is linked in the other state is linked in this one: a part of whether this state is within
-    /// the other. The same links are always written alike, so equal states are equal.
-    pub fn links_include(&self, other: &Self) -> bool {
-        self.links.includes(&other.links)
+    /// Whether all that this state allows is allowed by the other.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let within = |ours: &[RegType], theirs: &[RegType]| ours.iter().zip(theirs).all(|(a, b)| a.is_within(*b));
+        within(&self.registers, &other.registers)
+            && self.stack.is_within(&other.stack)
+            && self.callers.len() == other.callers.len()
+            && self
+                .callers
+                .iter()
+                .zip(&other.callers)
+                .all(|(ours, theirs)| within(&ours.kept, &theirs.kept) && ours.stack.is_within(&theirs.stack))
+            && self.links.includes(&other.links)
+    }
+
+    /// The values of registers and of what is saved in the frame of the function that runs.
+    pub(super) fn values(&self) -> impl Iterator<Item = RegType> + use<'_> {
+        self.registers.iter().copied().chain(self.stack.saved.iter().map(|saved| saved.value))
+    }
+
+    /// Whether `r0` is an address in the frame of the function that runs.
+    pub(super) fn returns_own_frame(&self) -> bool {
+        self.get(0).is_in_frame(self.frame_number())
     }
 
     /// The invariants that hold after every step, whatever the program. False means that the verifier is wrong.
@@ -1075,7 +1137,7 @@ mod tests {
         b.store(bytes(56, 4), RegType::exact(2));
         b.store(bytes(60, 4), RegType::exact(2));
         for (mut joined, other) in [(a.clone(), &b), (b.clone(), &a)] {
-            joined.join(other);
+            joined.join(other, RegType::join);
             assert!(joined.is_consistent());
             assert_eq!(joined.saved(bytes(0, 8)), Some(RegType::exact(1).join(RegType::exact(2))));
             assert_eq!(joined.saved(bytes(8, 8)), Some(record(0)));
