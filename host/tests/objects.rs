@@ -1,6 +1,7 @@
 //! Object files, end to end: ours are ordinary BPF ELF and mean what their rules mean, those of a C compiler run, and
 //! broken ones are refused. What needs clang or binutils is skipped, with a line, where they are not.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -72,6 +73,23 @@ fn process(command_line: &str) -> Value {
         "@timestamp": "2026-03-01T10:00:00Z",
         "event": { "kind": "event", "category": ["process"], "type": ["start"] },
         "process": { "name": "curl", "command_line": command_line },
+    })
+}
+
+fn logon(second: u32, ip: &str, outcome: &str) -> Value {
+    json!({
+        "@timestamp": format!("2026-03-01T10:{:02}:{:02}Z", second / 60, second % 60),
+        "event": { "kind": "event", "category": ["authentication"], "type": ["start"], "outcome": outcome },
+        "source": { "ip": ip },
+        "user": { "name": "root" },
+    })
+}
+
+fn dns(name: &str) -> Value {
+    json!({
+        "@timestamp": "2026-03-01T10:00:00Z",
+        "event": { "kind": "event", "category": ["network"], "type": ["protocol"], "action": "dns_query" },
+        "dns": { "question": { "name": name } },
     })
 }
 
@@ -156,6 +174,66 @@ int netcat_(TL_EVENT)
     let refused = trapline(&["verify", "netcat.o"], folder.path());
     let said = format!("{}{}", String::from_utf8_lossy(&refused.stdout), String::from_utf8_lossy(&refused.stderr));
     assert!(!refused.status.success() && said.contains("17 | if (tl_lost(command))"), "{said}");
+}
+
+#[test]
+fn the_worked_detections_detect() {
+    let Some(clang) = clang() else { return };
+    let folder = TempDir::new().unwrap();
+    let urls: Vec<Value> = [
+        "curl http://3232235777/x",
+        "curl http://192.168.1.1/x",
+        "curl http://4294967296/",
+        "curl http://16777215/",
+        "curl http://16777216",
+        "wget https://example.org/ ftp://3232235777",
+        "curl http://3232235777.example.org/",
+        "curl 3232235777",
+        "curl \"http://3232235777:8080\"",
+        "curl http://00000000003232235777/",
+    ]
+    .map(process)
+    .to_vec();
+    let mut logons = Vec::new();
+    // Ten failures and a success; nine and a success; ten, too late; two addresses that do not add up.
+    logons.extend((0..10).map(|second| logon(second, "203.0.113.1", "failure")));
+    logons.push(logon(20, "203.0.113.1", "success"));
+    logons.push(logon(21, "203.0.113.1", "success"));
+    logons.extend((0..9).map(|second| logon(30 + second, "2001:db8::1", "failure")));
+    logons.push(logon(40, "2001:db8::1", "success"));
+    logons.extend((0..10).map(|second| logon(50 + second, "203.0.113.3", "failure")));
+    logons.push(logon(700, "203.0.113.3", "success"));
+    logons.extend((0..6).map(|second| logon(710 + second, "203.0.113.4", "failure")));
+    logons.extend((0..6).map(|second| logon(720 + second, "203.0.113.5", "failure")));
+    logons.push(logon(730, "203.0.113.4", "success"));
+    let names: Vec<Value> = [
+        "xjq7k2bz9w4tr8vd.example.com",
+        "www.example.org",
+        "internationalization.example.org",
+        "a1b2c3d4e5f6g7h8.net",
+        "A1B2C3D4E5F6G7H8.NET",
+        "a1b2c3d4e5f6g7h8.cloudfront.net",
+        "a1b2c3.net",
+    ]
+    .map(dns)
+    .to_vec();
+    let expected: BTreeMap<&str, (&[Value], Vec<u64>)> = BTreeMap::from([
+        ("url_with_integer_address", (urls.as_slice(), vec![1, 5, 6, 9])),
+        ("logon_after_failures", (logons.as_slice(), vec![11])),
+        ("generated_domain", (names.as_slice(), vec![1, 4, 5])),
+    ]);
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(root().join("docs/c")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
+    assert_eq!(found.len(), expected.len(), "each detection has its events here");
+    for source in found {
+        let (events, wanted) = &expected[source.file_stem().unwrap().to_str().unwrap()];
+        for processor in PROCESSORS {
+            let object = build(&clang, &source, processor, folder.path());
+            succeeds(&["verify", &object.display().to_string()], folder.path());
+            assert_eq!(alerted(&object, events), *wanted, "{} for {processor}", source.display());
+        }
+    }
 }
 
 #[test]
