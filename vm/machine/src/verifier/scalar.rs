@@ -136,12 +136,39 @@ impl Scalar {
         if self.is_settled(bits) {
             return self;
         }
-        let Self { tnum, unsigned, signed, low } = self;
         if self.is_empty() {
             return Self::EMPTY;
         }
-        let narrow = bits.half();
-        let halves = if low == Signed::full(narrow) { None } else { Some((low, narrow)) };
+        let tnum = self.tnum;
+        if self.low == Signed::full(bits.half()) {
+            self.with_bounds(bits, |least| tnum.member_from(least), |most| tnum.member_to(most))
+        } else {
+            self.reduced_with_low(bits)
+        }
+    }
+
+    /// The same where something is known of the lower half.
+    #[inline(never)]
+    fn reduced_with_low(self, bits: Bits) -> Self {
+        let (tnum, low, narrow) = (self.tnum, self.low, bits.half());
+        let reduced = self.with_bounds(
+            bits,
+            |least| low_member_from(tnum, low, narrow, least),
+            |most| low_member_to(tnum, low, narrow, most),
+        );
+        if reduced.is_empty() { reduced } else { reduced.with_signed_low(low, bits) }
+    }
+
+    /// Moves all bounds to the nearest members, which the functions find from a number on, upwards and downwards, and
+    /// takes in what they say of bits. Leaves the lower half alone: full.
+    #[inline(always)]
+    fn with_bounds(
+        self,
+        bits: Bits,
+        member_from: impl Fn(u64) -> Option<u64>,
+        member_to: impl Fn(u64) -> Option<u64>,
+    ) -> Self {
+        let Self { tnum, unsigned, signed, .. } = self;
         // Each half of the circle is one interval in both readings.
         let half = |unsigned_half: Unsigned, least: i64, greatest: i64| {
             let by_sign = signed.meet(Signed { min: least, max: greatest });
@@ -150,12 +177,7 @@ impl Scalar {
             }
             let by_sign = Unsigned { min: bits.from_signed(by_sign.min), max: bits.from_signed(by_sign.max) };
             let both = unsigned.meet(unsigned_half).meet(by_sign);
-            let (min, max) = match halves {
-                None => (tnum.member_from(both.min)?, tnum.member_to(both.max)?),
-                Some((low, narrow)) => {
-                    (low_member_from(tnum, low, narrow, both.min)?, low_member_to(tnum, low, narrow, both.max)?)
-                }
-            };
+            let (min, max) = (member_from(both.min)?, member_to(both.max)?);
             (min <= max).then_some(Unsigned { min, max })
         };
         let below = half(Unsigned { min: 0, max: bits.sign() - 1 }, 0, bits.signed_max());
@@ -172,9 +194,10 @@ impl Scalar {
             }
             (None, None) => return Self::EMPTY,
         };
-        let Some(tnum) = tnum.meet(ranges) else { return Self::EMPTY };
-        let reduced = Self { tnum, unsigned, signed, low: Signed::full(narrow) };
-        if halves.is_none() { reduced } else { reduced.with_signed_low(low, bits) }
+        match tnum.meet(ranges) {
+            Some(tnum) => Self { tnum, unsigned, signed, low: Signed::full(bits.half()) },
+            None => Self::EMPTY,
+        }
     }
 
     /// The same with bounds of the lower half that all bounds have been adapted to: they sharpen the known bits, and
