@@ -6,13 +6,11 @@
 use std::path::Path;
 
 use trapline_vm::helper::{RAW_HELPERS, RULE_HELPERS};
-use trapline_vm::interp::Code;
 use trapline_vm::isa::assemble;
-use trapline_vm::memory::{Capacities, Memory, Region};
 use trapline_vm::program::{Loaded, Manifest, Program, ProgramKind};
-use trapline_vm::record::{RecordHeader, RecordWriter, slots_len};
+use trapline_vm::record::slots_len;
 
-const FUEL: u64 = 10_000;
+use super::support::{FUEL, run};
 
 /// Name and code of each program, and its buffer if it is a raw one.
 fn programs() -> Vec<(String, Option<u32>, String)> {
@@ -40,38 +38,6 @@ fn load(buffer: Option<u32>, code: &str) -> Option<Loaded> {
         helpers,
     )
     .ok()
-}
-
-/// A memory in which every region holds something that a stray access could hit.
-fn memory(buffer: u32, fill: u8) -> Memory {
-    let capacities =
-        Capacities { record: 4096, predicates: 64, masks: 96, output: 64, constants: 64, buffer, map_values: 128 };
-    let mut memory = Memory::new(&capacities).unwrap();
-    for region in Region::ALL {
-        if region != Region::Stack {
-            memory.whole_mut(region).fill(fill);
-            memory.set_len(region, memory.capacity(region)).unwrap();
-        }
-    }
-    let header = RecordHeader { digest: 1, class: 1, os: None, time_ns: 1, sequence: 1 };
-    RecordWriter::new(memory.whole_mut(Region::Record), 8, &header).unwrap().finish();
-    memory
-}
-
-/// Runs unproved code: the result, or the name of the trap. Checks that nothing else changed.
-fn run(name: &str, loaded: &Loaded, buffer: u32, fill: u8) -> Result<u64, &'static str> {
-    let mut memory = memory(buffer, fill);
-    let before = memory.clone();
-    let outcome = Code::checked(loaded).run(&mut memory, FUEL);
-    assert!(outcome.fuel_used <= FUEL, "{name} used {} fuel", outcome.fuel_used);
-    let mut after = memory.bytes().to_vec();
-    for region in Region::ALL.into_iter().filter(|region| region.writable()) {
-        let base = region.base() as usize;
-        let writable = before.contents(region);
-        after[base..base + writable.len()].copy_from_slice(writable);
-    }
-    assert!(after == before.bytes(), "{name} changed a byte that programs may not write");
-    outcome.result.map_err(|stop| stop.trap.info().name)
 }
 
 #[test]
