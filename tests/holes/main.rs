@@ -23,7 +23,9 @@ fn every_row_has_its_tests() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("tests/holes/README.md")).unwrap();
     let mut rows = 0;
-    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what ")) {
+    for row in
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what ") && !line.starts_with("| ---"))
+    {
         let names: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
         assert!(!names.is_empty(), "no test for {row}");
         for name in names {

@@ -1,5 +1,8 @@
 //! Programs, memories and runs for the tests of holes.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use trapline_vm::helper::RAW_HELPERS;
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, assemble, disassemble};
@@ -72,17 +75,23 @@ pub(crate) fn harmless(text: &str, memory_len: u32) {
 
 /// `r0` of a proved program on this buffer, as proved and with every access checked.
 pub(crate) fn result(verified: &Verified, buffer: &[u8]) -> u64 {
-    let run = |code: &dyn Fn(&mut Memory) -> Result<u64, String>| {
-        let mut memory = Memory::for_raw(buffer).expect("a small buffer");
-        code(&mut memory)
-    };
     let fuel = verified.report().worst_fuel;
-    let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).expect("a proof fits its program");
-    let proved = run(&|memory| code.run(memory, fuel).result.map_err(|stop| stop.to_string()));
-    let checked =
-        run(&|memory| Code::checked(verified.loaded()).run(memory, fuel).result.map_err(|stop| stop.to_string()));
+    let predicted =
+        Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).expect("a proof fits its program");
+    let checked = Code::checked(verified.loaded());
+    let (proved, checked) = BUFFER.with_borrow_mut(|memory| {
+        let fill = |memory: &mut Memory| {
+            memory.set_len(Region::Buffer, buffer.len() as u32).expect("a small buffer");
+            memory.contents_mut(Region::Buffer).copy_from_slice(buffer);
+        };
+        fill(memory);
+        let proved = predicted.run(memory, fuel);
+        fill(memory);
+        (proved, checked.run(memory, fuel))
+    });
     assert_eq!(proved, checked, "{}", disassemble(&verified.program().code));
-    proved.unwrap_or_else(|stop| panic!("a verified program stops: {stop}\n{}", disassemble(&verified.program().code)))
+    let text = || disassemble(&verified.program().code);
+    proved.result.unwrap_or_else(|stop| panic!("a verified program stops: {stop}\n{}", text()))
 }
 
 /// A small generator of numbers (splitmix64).
@@ -140,18 +149,25 @@ pub(crate) fn memory(buffer: u32, fill: u8) -> Memory {
     memory
 }
 
+thread_local! {
+    /// Memories by buffer length and filling, as they are and to run in: making one is slow.
+    static MEMORIES: RefCell<BTreeMap<(u32, u8), (Memory, Memory)>> = const { RefCell::new(BTreeMap::new()) };
+    /// For proved programs.
+    static BUFFER: RefCell<Memory> =
+        RefCell::new(Memory::new(&Capacities { buffer: 64, ..Capacities::default() }).expect("a small buffer"));
+}
+
 /// Runs unproved code: the result, or the name of the trap. Checks that nothing else changed.
 pub(crate) fn run(name: &str, loaded: &Loaded, buffer: u32, fill: u8) -> Result<u64, &'static str> {
-    let mut memory = memory(buffer, fill);
-    let before = memory.clone();
-    let outcome = Code::checked(loaded).run(&mut memory, FUEL);
-    assert!(outcome.fuel_used <= FUEL, "{name} used {} fuel", outcome.fuel_used);
-    let mut after = memory.bytes().to_vec();
-    for region in Region::ALL.into_iter().filter(|region| region.writable()) {
-        let base = region.base() as usize;
-        let writable = before.contents(region);
-        after[base..base + writable.len()].copy_from_slice(writable);
-    }
-    assert!(after == before.bytes(), "{name} changed a byte that programs may not write");
-    outcome.result.map_err(|stop| stop.trap.info().name)
+    MEMORIES.with_borrow_mut(|memories| {
+        let fresh = || (memory(buffer, fill), memory(buffer, fill));
+        let (before, memory) = memories.entry((buffer, fill)).or_insert_with(fresh);
+        let outcome = Code::checked(loaded).run(memory, FUEL);
+        assert!(outcome.fuel_used <= FUEL, "{name} used {} fuel", outcome.fuel_used);
+        for region in Region::ALL.into_iter().filter(|region| region.writable()) {
+            memory.contents_mut(region).copy_from_slice(before.contents(region));
+        }
+        assert!(memory.bytes() == before.bytes(), "{name} changed a byte that programs may not write");
+        outcome.result.map_err(|stop| stop.trap.info().name)
+    })
 }
