@@ -144,9 +144,12 @@ fn cve_2020_8835_narrow_comparisons_of_wide_numbers() {
 #[test]
 fn cve_2020_27194_bitwise_operations_in_both_widths() {
     let (narrow, wide) = (Bits::new(3), Bits::new(4));
-    let operations: [(AluOp, fn(u64, u64) -> u64); 3] =
-        [(AluOp::Or, |a, b| a | b), (AluOp::And, |a, b| a & b), (AluOp::Xor, |a, b| a ^ b)];
-    for (op, apply) in operations {
+    let apply = |op, a, b| match op {
+        AluOp::Or => a | b,
+        AluOp::And => a & b,
+        _ => a ^ b,
+    };
+    for op in [AluOp::Or, AluOp::And, AluOp::Xor] {
         for bits in [narrow, wide] {
             for a in ranges(bits) {
                 for b in ranges(bits) {
@@ -155,7 +158,7 @@ fn cve_2020_27194_bitwise_operations_in_both_widths() {
                     let low = result.truncate(Bits::new(2));
                     for x in (0..=bits.mask()).filter(|x| a.contains(*x, bits)) {
                         for y in (0..=bits.mask()).filter(|y| b.contains(*y, bits)) {
-                            let value = apply(x, y);
+                            let value: u64 = apply(op, x, y);
                             assert!(result.contains(value, bits), "{a} {op:?} {b}: {value} is not in {result}");
                             assert!(low.contains(value & 3, Bits::new(2)), "{a} {op:?} {b}: low half of {value}");
                         }
@@ -250,12 +253,14 @@ const KINDS: [(&str, &str); 9] = [
 
 /// Whether the operation is one that addresses may take part in at all.
 fn allowed_for_addresses(row: &Row) -> bool {
-    match row.kind {
-        Kind::Alu(AluOp::Mov | AluOp::Add | AluOp::Sub, Width::W64, _) => true,
-        Kind::Branch(_, Width::W64, _) => true,
-        Kind::Load(..) | Kind::Store(..) | Kind::Atomic(..) => true,
-        _ => false,
-    }
+    matches!(
+        row.kind,
+        Kind::Alu(AluOp::Mov | AluOp::Add | AluOp::Sub, Width::W64, _)
+            | Kind::Branch(_, Width::W64, _)
+            | Kind::Load(..)
+            | Kind::Store(..)
+            | Kind::Atomic(..)
+    )
 }
 
 /// The whole product of operation and kinds of operands, as a table to be read; what is not on the allow-list is

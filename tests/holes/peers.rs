@@ -170,7 +170,7 @@ fn bpftime_329_no_mode_that_only_warns() {
     let loaded = Loaded::new(raw("mov r0, r7\nexit", 0), &RAW_HELPERS).unwrap();
     for steps_max in [0, 1, 2, 3, 1000, u64::MAX] {
         for bytes_max in [0, 1, 1 << 20, usize::MAX] {
-            let limits = Limits { steps_max, bytes_max, ..Limits::default() };
+            let limits = Limits { steps_max, bytes_max };
             assert!(verify_observed(loaded.clone(), limits, &mut |_, _| {}).is_err(), "{steps_max}, {bytes_max}");
         }
     }
@@ -327,7 +327,7 @@ fn sbpf_configurations_at_their_ends() {
         let mut verdicts = Vec::new();
         for steps_max in [0, 1, 2, 4, 8, 1 << 10, u64::MAX] {
             for bytes_max in [0, 1 << 10, 1 << 16, 1 << 20, usize::MAX] {
-                let limits = Limits { steps_max, bytes_max, ..Limits::default() };
+                let limits = Limits { steps_max, bytes_max };
                 let loaded = Loaded::new(raw(text, 64), &RAW_HELPERS).unwrap();
                 match verify_observed(loaded, limits, &mut |_, _| {}) {
                     Ok(verified) => verdicts.push(format!("{:?}", verified.accesses())),

@@ -38,17 +38,13 @@ pub(crate) fn check(data: &[u8]) {
         assert!(state.is_consistent(), "{state}\n{text}");
     });
     let state = program_state(loaded.program().maps.is_empty());
-    state.with_borrow_mut(|(before, memory)| run(&loaded, verified.as_ref(), before, memory, &text));
+    state.with_borrow_mut(|(before, memory)| {
+        run(&loaded, verified.as_ref().map_err(Box::as_ref), before, memory, &text)
+    });
 }
 
 /// Runs a program, proved if it could be, and unproved.
-fn run(
-    loaded: &Loaded,
-    verified: Result<&Verified, &Box<Rejection>>,
-    before: &Memory,
-    memory: &mut Memory,
-    text: &str,
-) {
+fn run(loaded: &Loaded, verified: Result<&Verified, &Rejection>, before: &Memory, memory: &mut Memory, text: &str) {
     match verified {
         Ok(verified) => {
             let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).expect("a proof fits");
