@@ -8,19 +8,37 @@ mod assembler;
 #[allow(dead_code, reason = "the cases serve the conformance tests too")]
 #[path = "conformance/cases.rs"]
 mod cases;
+#[path = "fuzz/checks/elf.rs"]
+mod elf;
 #[path = "fuzz/checks/executors.rs"]
 mod executors;
+#[allow(dead_code, reason = "the generator serves other oracles too")]
+#[path = "soundness/generator/mod.rs"]
+mod generator;
+#[path = "soundness/helpers.rs"]
+mod helpers;
 #[path = "fuzz/checks/load.rs"]
 mod load;
+#[allow(dead_code, reason = "the naive machine serves other tests too")]
+mod naive;
+#[allow(dead_code, reason = "the oracles serve other tests too")]
+#[path = "soundness/oracle.rs"]
+mod oracle;
+#[path = "soundness/proof.rs"]
+mod proof;
+#[path = "fuzz/checks/snapshot.rs"]
+mod snapshot;
+#[path = "fuzz/checks/soundness.rs"]
+mod soundness;
 
 use std::path::{Path, PathBuf};
 
 use trapline_vm::isa::{Instruction, Op, TABLE};
 
 /// Inputs of random bytes for each check.
-const RANDOM: u64 = 20_000;
+const RANDOM: u64 = 4_000;
 
-/// A target by name, and what it takes for the code of a program.
+/// A target by name, and the input for it that a program becomes.
 struct Target {
     name: &'static str,
     check: fn(&[u8]),
@@ -33,6 +51,8 @@ const TARGETS: &[Target] = &[
         check: assembler::check,
         seed: |code| trapline_vm::isa::disassemble(code).into_bytes(),
     },
+    // Whole files: a program's bytes in place of a part of one.
+    Target { name: "elf", check: elf::check, seed: |code| spliced(elf::sample(), code) },
     Target {
         name: "executors",
         check: executors::check,
@@ -43,7 +63,25 @@ const TARGETS: &[Target] = &[
         },
     },
     Target { name: "load", check: load::check, seed: |code| [vec![0], Instruction::to_section(code)].concat() },
+    Target { name: "snapshot", check: snapshot::check, seed: |code| spliced(snapshot::sample(), code) },
+    // Any bytes are choices.
+    Target {
+        name: "soundness",
+        check: soundness::check,
+        seed: |code| [vec![code.len() as u8], Instruction::to_section(code)].concat().repeat(4),
+    },
 ];
+
+/// A file with the code at a place that depends on it; as it is for the shortest programs.
+fn spliced(mut file: Vec<u8>, code: &[Instruction]) -> Vec<u8> {
+    if code.len() > 2 {
+        let bytes = Instruction::to_section(code);
+        let at = bytes.iter().fold(7usize, |at, byte| at * 31 % 4093 + usize::from(*byte)) % file.len();
+        let len = bytes.len().min(file.len() - at).min(24);
+        file[at..at + len].copy_from_slice(&bytes[..len]);
+    }
+    file
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")

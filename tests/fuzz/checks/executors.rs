@@ -1,10 +1,7 @@
 //! Unproved programs, sound in their form: the interpreter and the naive transcription of the RFC agree on result,
 //! trap, its place, fuel and every byte.
 
-#[path = "../../naive/mod.rs"]
-mod naive;
-
-use naive::Bytes;
+use crate::naive::{self, Bytes};
 use trapline_vm::helper::RAW_HELPERS;
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, Kind, Role, TABLE, disassemble};
