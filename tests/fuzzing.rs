@@ -24,6 +24,7 @@ mod naive;
 #[allow(dead_code, reason = "the oracles serve other tests too")]
 #[path = "soundness/oracle.rs"]
 mod oracle;
+#[allow(dead_code, reason = "the oracles serve other tests too")]
 #[path = "soundness/proof.rs"]
 mod proof;
 #[path = "fuzz/checks/snapshot.rs"]
@@ -36,7 +37,7 @@ use std::path::{Path, PathBuf};
 use trapline_vm::isa::{Instruction, Op, TABLE};
 
 /// Inputs of random bytes for each check.
-const RANDOM: u64 = 4_000;
+const RANDOM: u64 = 1_500;
 
 /// A target by name, and the input for it that a program becomes.
 struct Target {
@@ -62,7 +63,11 @@ const TARGETS: &[Target] = &[
             code.iter().flat_map(|slot| Instruction { opcode: row(slot) as u8, ..*slot }.to_bytes()).collect()
         },
     },
-    Target { name: "load", check: load::check, seed: |code| [vec![0], Instruction::to_section(code)].concat() },
+    Target {
+        name: "load",
+        check: load::check,
+        seed: |code| [vec![2 * (code.len() as u8 & 1)], Instruction::to_section(code)].concat(),
+    },
     Target { name: "snapshot", check: snapshot::check, seed: |code| spliced(snapshot::sample(), code) },
     // Any bytes are choices.
     Target {

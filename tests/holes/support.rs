@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use trapline_vm::helper::RAW_HELPERS;
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, assemble, disassemble};
-use trapline_vm::map::{MapDecl, MapKind, Placement};
-use trapline_vm::memory::{Capacities, Memory, Region};
+use trapline_vm::map::{MapDecl, MapKind, PlacedMap, Placement};
+use trapline_vm::memory::{Capacities, Memory, PAGE_LEN, Region};
 use trapline_vm::program::{Loaded, Program, ProgramKind};
 use trapline_vm::record::{RecordHeader, RecordWriter};
 use trapline_vm::verifier::{AbstractState, Limits, Rejection, Verified, load_and_verify, verify_observed};
@@ -38,10 +38,16 @@ pub(crate) fn raw(text: &str, memory_len: u32) -> Program {
 }
 
 pub(crate) fn of_code(code: Vec<Instruction>, memory_len: u32) -> Program {
-    let mut placement = Placement::default();
-    let maps = maps().into_iter().map(|decl| placement.place(decl).expect("small maps")).collect();
+    // A program with maps runs only in a memory that has them: only those that name one are given any.
+    let names_maps = code.iter().any(|slot| slot.opcode == 0x18 && slot.src != 0);
+    let maps = if names_maps { placed_maps() } else { Vec::new() };
     let kind = ProgramKind::Raw { memory_len };
     Program { name: "hole".to_owned(), kind, code, lines: Vec::new(), maps, fuel_limit: FUEL }
+}
+
+fn placed_maps() -> Vec<PlacedMap> {
+    let mut placement = Placement::default();
+    maps().into_iter().map(|decl| placement.place(decl).expect("small maps")).collect()
 }
 
 pub(crate) fn prove(text: &str, memory_len: u32) -> Result<Verified, Box<Rejection>> {
@@ -135,8 +141,15 @@ pub(crate) const CORNERS: [u64; 20] = [
 
 /// A memory in which every region holds something that a stray access could hit.
 pub(crate) fn memory(buffer: u32, fill: u8) -> Memory {
-    let capacities =
-        Capacities { record: 4096, predicates: 64, masks: 96, output: 64, constants: 64, buffer, map_values: 128 };
+    let capacities = Capacities {
+        record: 4096,
+        predicates: 64,
+        masks: 96,
+        output: 64,
+        constants: 64,
+        buffer,
+        map_values: 3 * PAGE_LEN,
+    };
     let mut memory = Memory::new(&capacities).unwrap();
     for region in Region::ALL {
         if region != Region::Stack {
@@ -146,6 +159,7 @@ pub(crate) fn memory(buffer: u32, fill: u8) -> Memory {
     }
     let header = RecordHeader { digest: 1, class: 1, os: None, time_ns: 1, sequence: 1 };
     RecordWriter::new(memory.whole_mut(Region::Record), 8, &header).unwrap().finish();
+    memory.add_maps(&placed_maps()).expect("maps fit");
     memory
 }
 

@@ -7,7 +7,7 @@ use std::thread::LocalKey;
 use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, disassemble};
-use trapline_vm::map::{MapDecl, MapKind, Placement};
+use trapline_vm::map::{MapDecl, MapKind, PlacedMap, Placement};
 use trapline_vm::memory::{Capacities, Memory, Region};
 use trapline_vm::program::{Loaded, Manifest, Program, ProgramKind, Verdict};
 use trapline_vm::record::{RecordHeader, RecordWriter, slots_len};
@@ -103,14 +103,12 @@ fn program(how: u8, code: Vec<Instruction>) -> (Program, &'static HelperTable) {
         };
         (ProgramKind::Rule(manifest), &RULE_HELPERS)
     };
-    let mut placement = Placement::default();
-    let maps = if how & 2 == 0 { Vec::new() } else { decls() };
-    let maps = maps.into_iter().map(|decl| placement.place(decl).expect("small maps")).collect();
+    let maps = if how & 2 == 0 { Vec::new() } else { maps() };
     let program = Program { name: "bytes".to_owned(), kind, code, lines: Vec::new(), maps, fuel_limit: FUEL };
     (program, helpers)
 }
 
-fn decls() -> Vec<MapDecl> {
+fn maps() -> Vec<PlacedMap> {
     let decl = |name: &str, kind, value_len, entries, contents| MapDecl {
         name: name.to_owned(),
         kind,
@@ -119,7 +117,10 @@ fn decls() -> Vec<MapDecl> {
         entries,
         contents,
     };
-    vec![decl("constants", MapKind::Data, 16, 1, vec![7; 16]), decl("array", MapKind::Array, 24, 3, Vec::new())]
+    let decls =
+        [decl("constants", MapKind::Data, 16, 1, vec![7; 16]), decl("array", MapKind::Array, 24, 3, Vec::new())];
+    let mut placement = Placement::default();
+    decls.into_iter().map(|decl| placement.place(decl).expect("small maps")).collect()
 }
 
 fn memory(map_values: u32) -> Memory {
@@ -133,5 +134,8 @@ fn memory(map_values: u32) -> Memory {
     let header = RecordHeader { digest: 7, class: 1, os: None, time_ns: 5, sequence: 3 };
     let len = RecordWriter::new(memory.whole_mut(Region::Record), SLOTS, &header).expect("room").finish();
     memory.set_len(Region::Record, len).expect("the record fits");
+    if map_values > 0 {
+        memory.add_maps(&maps()).expect("maps fit");
+    }
     memory
 }

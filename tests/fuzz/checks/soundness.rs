@@ -3,7 +3,7 @@
 
 use crate::generator::{Entropy, Features, Flavour, Input, input, mutate, program_of, random_code, soup, use_claims};
 use crate::oracle::{Bench, Work, check as run};
-use crate::proof::prove;
+use crate::proof::{Answer, prove};
 use trapline_vm::isa::disassemble;
 use trapline_vm::program::Program;
 
@@ -15,9 +15,9 @@ pub(crate) fn check(data: &[u8]) {
     let mut entropy = Entropy::bytes(data);
     let Some(program) = program(*how, &mut entropy) else { return };
     let proof = match prove(&program) {
-        Ok(Some(proof)) => proof,
-        Ok(None) => return,
-        Err(what) => panic!("{what}"),
+        Answer::Accepted(proof) => proof,
+        Answer::Refused(_) => return,
+        Answer::Inconsistent(what) => panic!("{what}"),
     };
     let inputs: Vec<Input> = (0..RUNS).map(|_| input(&mut entropy, &program.kind)).collect();
     let violations = run(&proof, &inputs, &mut Bench::new(&program.kind), &mut Work::default());
@@ -34,7 +34,7 @@ fn program(how: u8, entropy: &mut Entropy<'_>) -> Option<Program> {
         }
         6 => {
             let (soup, at) = soup(entropy);
-            let proof = prove(&soup).ok()??;
+            let Answer::Accepted(proof) = prove(&soup) else { return Some(soup) };
             let claimed = proof.states(at as usize).first();
             claimed.and_then(|state| use_claims(entropy, &soup, state)).unwrap_or(soup)
         }

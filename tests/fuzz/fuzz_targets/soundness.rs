@@ -14,6 +14,7 @@ mod naive;
 #[allow(dead_code, reason = "the oracles serve other tests too")]
 #[path = "../../soundness/oracle.rs"]
 mod oracle;
+#[allow(dead_code, reason = "the oracles serve other tests too")]
 #[path = "../../soundness/proof.rs"]
 mod proof;
 
