@@ -6,7 +6,7 @@ use std::thread::LocalKey;
 
 use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::interp::Code;
-use trapline_vm::isa::{Instruction, disassemble};
+use trapline_vm::isa::{Instruction, Kind, disassemble};
 use trapline_vm::map::{MapDecl, MapKind, PlacedMap, Placement};
 use trapline_vm::memory::{Capacities, Memory, Region};
 use trapline_vm::program::{Loaded, Manifest, Program, ProgramKind, Verdict};
@@ -17,7 +17,7 @@ use trapline_vm::verifier::{Limits, Rejection, Verified, verify_observed};
 const FUEL: u64 = 2_000;
 const SLOTS: u16 = 20;
 /// Less than by default, so that a fuzzer tries more.
-const LIMITS: Limits = Limits { steps_max: 20_000, bytes_max: 4 << 20 };
+const LIMITS: Limits = Limits { steps_max: 20_000, bytes_max: 4 << 20, loop_steps_max: 2_000, reuse_calls: true };
 
 pub(crate) fn check(data: &[u8]) {
     let Some((how, code)) = data.split_first() else { return };
@@ -37,6 +37,20 @@ pub(crate) fn check(data: &[u8]) {
         steps += 1;
         assert!(state.is_consistent(), "{state}\n{text}");
     });
+    // Without using again what calls came to: the same verdict, unless that takes more steps than there are.
+    if loaded.instructions().any(|(_, instruction)| instruction.kind() == Kind::CallLocal) {
+        let limits = Limits { reuse_calls: false, ..LIMITS };
+        let anew = verify_observed(loaded.clone(), limits, &mut |_, _| {});
+        match (&verified, &anew) {
+            (Ok(one), Ok(other)) => {
+                assert_eq!(one.accesses(), other.accesses(), "{text}");
+                assert_eq!(one.report().worst_fuel, other.report().worst_fuel, "{text}");
+            }
+            (Err(one), Err(other)) if one.code() == other.code() => {}
+            (_, Err(other)) => assert_eq!(other.code(), "budget", "{other}\n{text}"),
+            (Err(one), Ok(_)) => panic!("refused only where calls are used again: {one}\n{text}"),
+        }
+    }
     let state = program_state(loaded.program().maps.is_empty());
     state.with_borrow_mut(|(before, memory)| {
         run(&loaded, verified.as_ref().map_err(Box::as_ref), before, memory, &text)
