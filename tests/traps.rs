@@ -4,7 +4,8 @@
 //! instruction is replaced by a load from address 0, what was proved of it is taken away, fuel ends there, or the
 //! helper that it calls is one that refuses. Whatever was under way then, the registers are told as they were, the next
 //! run begins with a clear stack and gives what it gives in a memory in which nothing ever trapped, and programs on the
-//! same event say what they say without the trap.
+//! same event say what they say without the trap. Maps that a program may have left half-changed go back to a snapshot,
+//! or to their beginning; until then they are sound, only not what the program meant.
 
 mod objects;
 
@@ -17,8 +18,9 @@ use trapline_programs::catalogue::catalogue as real_catalogue;
 use trapline_programs::compile::compile;
 use trapline_programs::stock;
 use trapline_vm::helper::{ArgType, Helper, HelperTable, RAW_HELPERS, RULE_HELPERS};
-use trapline_vm::interp::{Code, Outcome, Policy};
+use trapline_vm::interp::{Code, Outcome, Policy, Predicted};
 use trapline_vm::isa::{Instruction, Kind, assemble, disassemble_at};
+use trapline_vm::map::{MapDecl, MapKind, Placement, Snapshot};
 use trapline_vm::memory::{Access, Capacities, Memory, Region};
 use trapline_vm::predicate::MASK_LEN;
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Line, Loaded, Manifest, Program, ProgramKind};
@@ -89,10 +91,14 @@ impl Input {
 /// A proved program, inputs, and what each of them leads to where nothing ever trapped.
 struct Subject {
     verified: Verified,
+    intact: Code<Predicted>,
     helpers: &'static HelperTable,
     inputs: Vec<Input>,
     fresh: Vec<(Outcome, Memory)>,
-    empty: Memory,
+    /// Its maps have seen all inputs once; nothing else was done in it.
+    start: Memory,
+    /// Its maps before anything.
+    beginning: Snapshot,
 }
 
 /// Inputs of each program.
@@ -113,28 +119,37 @@ impl Subject {
             buffer: capacity(Region::Buffer),
             ..Capacities::default()
         };
-        let empty = Memory::new(&capacities).unwrap();
-        let mut subject = Self { verified, helpers, inputs, fresh: Vec::new(), empty };
+        let maps = &verified.program().maps;
+        let start = Memory::with_maps(&capacities, maps).unwrap();
+        let beginning = start.snapshot();
+        let intact = Code::proved(&verified).unwrap();
+        let mut subject = Self { verified, intact, helpers, inputs, fresh: Vec::new(), start, beginning };
+        let mut warm = subject.start.clone();
         for input in &subject.inputs {
-            let mut memory = subject.empty.clone();
+            input.load(&mut warm);
+            assert!(subject.intact.run(&mut warm, FUEL_LIMIT_DEFAULT).result.is_ok(), "{}", subject.name());
+        }
+        subject.start.restore(&warm.snapshot()).unwrap();
+        for input in &subject.inputs {
+            let mut memory = subject.start.clone();
             input.load(&mut memory);
-            let outcome = subject.intact().run(&mut memory, FUEL_LIMIT_DEFAULT);
+            let outcome = subject.intact.run(&mut memory, FUEL_LIMIT_DEFAULT);
             assert!(outcome.result.is_ok(), "{}: {outcome:?}", subject.name());
             subject.fresh.push((outcome, memory));
         }
         subject
     }
 
+    fn put_back(&self, memory: &mut Memory, snapshot: Option<&Snapshot>) {
+        memory.put_back(self.verified.program().maps.iter().map(|map| map.id), snapshot);
+    }
+
     fn name(&self) -> &str {
         &self.verified.program().name
     }
 
-    fn intact(&self) -> Code<trapline_vm::interp::Predicted> {
-        self.without_proof_at(u32::MAX)
-    }
-
     /// The program, with what was proved of one access taken away.
-    fn without_proof_at(&self, pc: u32) -> Code<trapline_vm::interp::Predicted> {
+    fn without_proof_at(&self, pc: u32) -> Code<Predicted> {
         let access = |at| Some(if at == pc { Access::NEVER } else { self.verified.access(at) });
         Code::predicted(self.verified.loaded(), access).unwrap()
     }
@@ -162,9 +177,11 @@ impl Subject {
         want: Trap,
         at: Option<u32>,
     ) -> BTreeMap<usize, [u64; 11]> {
-        let mut memory = self.empty.clone();
+        let mut memory = self.start.clone();
+        let state = self.start.snapshot();
         let mut trapped = BTreeMap::new();
         for (number, input) in self.inputs.iter().enumerate() {
+            self.put_back(&mut memory, Some(&state));
             input.load(&mut memory);
             let outcome = faulty.run(&mut memory, fuel);
             let context = || format!("{} at {at:?}, input {number}: {outcome:?}", self.name());
@@ -185,16 +202,38 @@ impl Subject {
                 }
             }
             assert_eq!(stack_sum(&mut memory), 0, "{}: the stack is not clear", context());
+            if outcome.result.is_err() && !self.verified.program().maps.is_empty() {
+                self.maps_are_sound(&mut memory);
+            }
+            self.put_back(&mut memory, Some(&state));
+            assert!(memory.snapshot() == state, "{}: the maps are not put back", context());
             let next = (number + 1) % self.inputs.len();
             self.inputs[next].load(&mut memory);
-            let after = self.intact().run(&mut memory, FUEL_LIMIT_DEFAULT);
+            let after = self.intact.run(&mut memory, FUEL_LIMIT_DEFAULT);
             let (fresh, memory_of_fresh) = &self.fresh[next];
             assert_eq!(after, *fresh, "{}: the run after it", context());
+            assert!(memory.snapshot() == memory_of_fresh.snapshot(), "{}: the maps after it", context());
             for region in Region::ALL {
                 assert_eq!(memory.contents(region), memory_of_fresh.contents(region), "{}: {region:?}", context());
             }
         }
         trapped
+    }
+}
+
+impl Subject {
+    /// What a trap left of the maps: any program can go on with them, they can be stored, and begin anew.
+    fn maps_are_sound(&self, memory: &mut Memory) {
+        let left = memory.snapshot();
+        for input in &self.inputs {
+            input.load(memory);
+            let outcome = self.intact.run(memory, FUEL_LIMIT_DEFAULT);
+            assert!(outcome.result.is_ok(), "{}: {outcome:?}", self.name());
+        }
+        self.put_back(memory, None);
+        assert!(memory.snapshot() == self.beginning, "{}: the maps do not begin anew", self.name());
+        memory.restore(&left).unwrap();
+        assert!(memory.snapshot() == left, "{}: the maps cannot be stored", self.name());
     }
 }
 
@@ -281,7 +320,61 @@ fn by_hand() -> Vec<(Program, &'static HelperTable)> {
         ),
     ];
     let raws = raws.map(|(name, text)| (raw(name, text, 32), &RAW_HELPERS));
-    raws.into_iter().chain(RULE_HELPERS.iter().filter_map(calling).map(|program| (program, &RULE_HELPERS))).collect()
+    let keepers = keepers().map(|program| (program, &RAW_HELPERS));
+    raws.into_iter()
+        .chain(keepers)
+        .chain(RULE_HELPERS.iter().filter_map(calling).map(|program| (program, &RULE_HELPERS)))
+        .collect()
+}
+
+/// Programs that change maps of each kind: several times a run, so that a trap comes half-way.
+fn keepers() -> impl Iterator<Item = Program> {
+    /// The first byte of the buffer, two bits of it, as a key of four bytes.
+    const KEY: &str = "mov r6, r1\nldxb r7, [r6]\nand r7, 3\nstxw [r10-4], r7\nstdw [r10-16], 1\n";
+    /// Looks up the key, adds to its value, or makes it.
+    const COUNT: &str = "lddw_map_index r1, 0\nmov r2, r10\nadd r2, -4\ncall 1\njeq r0, 0, new\nldxdw r3, [r0]\nadd r3, 1\n\
+                         stxdw [r0], r3\nlock add [r0], r7\nja done\nnew: lddw_map_index r1, 0\nmov r2, r10\nadd r2, -4\n\
+                         mov r3, r10\nadd r3, -16\nmov r4, 0\ncall 2\ndone: ";
+    const DELETE: &str =
+        "ldxb r7, [r6+1]\nand r7, 3\nstxw [r10-4], r7\nlddw_map_index r1, 0\nmov r2, r10\nadd r2, -4\ncall 3\n";
+    let decl = |kind, value_len, entries| MapDecl {
+        name: "m".to_owned(),
+        kind,
+        key_len: 4,
+        value_len,
+        entries,
+        contents: Vec::new(),
+    };
+    let with_time = |call: &str| {
+        let one = format!(
+            "lddw_map_index r1, 0\nmov r2, r10\nadd r2, -4\nldxb r3, [r6+1]\nmov r4, 1\n{call}\nstxw [r10-4], r0\n"
+        );
+        format!("{KEY}{one}{one}mov r0, 0\nexit")
+    };
+    let window_ns = 64;
+    let (window, distinct) = (MapKind::Window { window_ns, panes: 4 }, MapKind::Distinct { window_ns, members: 3 });
+    let count_and_delete = format!("{KEY}{COUNT}{DELETE}mov r0, 0\nexit");
+    let distinct_add = "mov r3, r10\nadd r3, -16\nldxb r4, [r6+2]\ncall 1033";
+    [
+        ("array", decl(MapKind::Array, 8, 4), format!("{KEY}{COUNT}mov r0, 0\nexit")),
+        (
+            "array-value",
+            decl(MapKind::Array, 16, 4),
+            "lddw_map_value_index r3, 0\nldxb r4, [r1]\nstxdw [r3+8], r4\n\
+            lock fetch add [r3], r4\nldxdw r0, [r3]\nstdw [r3+8], 1\nexit"
+                .to_owned(),
+        ),
+        ("hash", decl(MapKind::Hash, 8, 3), count_and_delete.clone()),
+        ("lru-hash", decl(MapKind::LruHash, 8, 2), count_and_delete),
+        ("window", decl(window, 0, 2), with_time("call 1032")),
+        ("distinct", decl(distinct, 8, 2), with_time(distinct_add)),
+        ("seen", decl(MapKind::Seen { ttl_ns: 32 }, 0, 2), with_time("call 1034")),
+    ]
+    .into_iter()
+    .map(|(name, decl, text)| {
+        let maps = vec![Placement::default().place(decl).unwrap()];
+        Program { maps, ..raw(name, &text, 32) }
+    })
 }
 
 /// A rule that calls a helper twice; None of one that takes maps.
@@ -340,7 +433,7 @@ fn fuel_that_ends_anywhere_leaves_nothing_behind() {
         let worst = subject.fresh.iter().map(|(outcome, _)| outcome.fuel_used).max().unwrap_or(0);
         let mut last = usize::MAX;
         for fuel in 0..=worst {
-            let stopped = subject.survive(&subject.intact(), fuel, Trap::FuelExhausted, None).len();
+            let stopped = subject.survive(&subject.intact, fuel, Trap::FuelExhausted, None).len();
             assert!(stopped <= last, "{}: more fuel stops more inputs", subject.name());
             last = stopped;
         }
@@ -353,7 +446,7 @@ fn a_helper_that_refuses_leaves_nothing_behind() {
     let mut refused = 0;
     for subject in subjects() {
         for helper in &subject.verified.report().helpers {
-            let code = subject.intact().refusing_helper(*helper);
+            let code = subject.intact.clone().refusing_helper(*helper);
             refused += subject.survive(&code, FUEL_LIMIT_DEFAULT, Trap::HelperArgument, None).len();
         }
     }

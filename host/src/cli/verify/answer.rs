@@ -123,8 +123,8 @@ pub(super) struct MapGrant {
     pub(super) entries: u32,
     /// Whether a new entry can push out another.
     pub(super) evicts: bool,
-    /// Bytes that its values take in guest memory.
-    pub(super) value_bytes_total: u64,
+    /// Bytes that it takes: values, keys and bookkeeping.
+    pub(super) state_bytes: u64,
     /// Whether any instruction that can be reached uses it.
     pub(super) used: bool,
 }
@@ -300,7 +300,7 @@ impl MapGrant {
             value_bytes: decl.value_len,
             entries: decl.entries,
             evicts: decl.kind.evicts(),
-            value_bytes_total: decl.values_len(),
+            state_bytes: decl.state_bytes(),
             used,
         }
     }

@@ -74,10 +74,10 @@ fn show_proved(f: &mut Formatter<'_>, answer: &Answer, proved: &Proved) -> fmt::
         let used = if map.used { "" } else { ", never used" };
         let evicts = if map.evicts { ", gives up old entries for new ones" } else { "" };
         let (name, entries) = (escape(&map.name), map.entries);
-        format!("{name}: {}, {entries} entries{evicts}{used}", map.kind)
+        format!("{name}: {}, {entries} entries, {}{evicts}{used}", map.kind, bytes(map.state_bytes))
     });
-    let total = (!capabilities.maps.is_empty()).then(|| format!("{} in all", bytes(proved.state_bytes)));
-    facts(f, "state", total.into_iter().chain(maps))?;
+    let total = (capabilities.maps.len() > 1).then(|| format!("{} in all", bytes(proved.state_bytes)));
+    facts(f, "state", maps.chain(total))?;
     facts(f, "loops", proved.loops.iter().map(show_loop))?;
     show_capabilities(f, answer, capabilities)?;
     let dead = match proved.dead_instructions {
