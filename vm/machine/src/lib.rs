@@ -76,6 +76,46 @@
 //! assert_eq!(report.to_string(), "pick: memory access outside every region [out-of-region] at pc 2: ldxb %r0, [%r1+8]");
 //! ```
 //!
+//! Programs keep state in maps, which have a declared capacity and all their memory from the start. This one counts how
+//! often each first byte was seen:
+//!
+//! ```
+//! use trapline_vm::map::{MapDecl, MapKind, Placement};
+//! use trapline_vm::memory::{Capacities, Memory, Region};
+//! # use trapline_vm::{helper::RAW_HELPERS, interp::Code, isa::assemble, program::Program, verifier};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let code = assemble("
+//!         ldxb r7, [r1]
+//!         stxw [r10-4], r7        # the key
+//!         lddw_map_index r1, 0    # the first map of the program
+//!         mov r2, r10
+//!         add r2, -4
+//!         call 1                  # map_lookup_elem: the address of the value, or null
+//!         jeq r0, 0, none         # without this line the program is refused
+//!         mov r1, 1
+//!         lock fetch add [r0], r1
+//!         mov r0, r1              # what it was before
+//! none:   exit").expect("this is assembly").code;
+//! let (kind, name, contents) = (MapKind::Array, "seen".to_owned(), Vec::new());
+//! let decl = MapDecl { name, kind, key_len: 4, value_len: 8, entries: 256, contents };
+//! let maps = vec![Placement::default().place(decl)?];
+//! let program = Program { maps, ..Program::raw("count", code, 1) };
+//! let verified = verifier::load_and_verify(program, &RAW_HELPERS)?;
+//!
+//! let capacities = Capacities { buffer: 1, ..Capacities::default() };
+//! let mut memory = Memory::with_maps(&capacities, &verified.program().maps)?;
+//! memory.set_len(Region::Buffer, 1)?;
+//! let code = Code::proved(&verified)?;
+//! let mut see = |byte: u8| {
+//!     memory.contents_mut(Region::Buffer)[0] = byte;
+//!     code.run(&mut memory, 100).result
+//! };
+//! assert_eq!([see(7), see(8), see(7), see(7)], [Ok(0), Ok(0), Ok(1), Ok(2)]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Why
 //!
 //! **Why not rbpf or uBPF?** They run what they are given: neither proves that a program ends or stays within its
