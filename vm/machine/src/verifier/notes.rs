@@ -191,7 +191,7 @@ impl Notes {
             fuel_limit: source.fuel_limit,
             stack_bytes,
             call_depth: self.call_depth,
-            state_bytes: source.maps.iter().map(|map| map.decl.values_len()).sum(),
+            state_bytes: source.maps.iter().map(|map| map.decl.state_bytes()).sum(),
             maps: self.maps,
             loops,
             accesses: u32::try_from(self.accesses.iter().filter(|access| **access != Access::NEVER).count())
