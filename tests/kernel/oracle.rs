@@ -23,7 +23,14 @@ const VALUE_BY_INDEX: u8 = 6;
 pub(crate) struct Program {
     loaded: Loaded,
     /// Its maps, in its order: they live as long as it does.
-    _maps: Vec<Map>,
+    maps: Vec<Map>,
+}
+
+impl Program {
+    /// The value at a key of one of its maps.
+    pub(crate) fn value(&self, map: usize, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.maps.get(map).map_or(Ok(None), |map| map.get(key))
+    }
 }
 
 /// A map of the kernel as one of ours is declared.
@@ -116,7 +123,7 @@ impl Kernel {
             .collect::<io::Result<Vec<_>>>()
             .and_then(|maps| Ok((self.whole(code, memory_len, &maps)?, maps)));
         let (whole, maps) = whole.map_err(|error| Refusal { error, log: String::new() })?;
-        Ok(Program { loaded: bpf::load(&whole)?, _maps: maps })
+        Ok(Program { loaded: bpf::load(&whole)?, maps })
     }
 
     /// A run with this memory.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, Kind, disassemble};
+use trapline_vm::map::MapKind;
 use trapline_vm::memory::{Memory, Region};
 use trapline_vm::program::{Loaded, Program, ProgramKind};
 use trapline_vm::verifier::{Verified, load_and_verify};
@@ -20,6 +21,9 @@ const PROGRAMS: u64 = 3_000;
 /// Inputs for a program that both accept, and for one whose refusal by the kernel runs must prove wrong.
 const INPUTS: u32 = 3;
 const INPUTS_OF_EVIDENCE: u32 = 100;
+
+const LOOPS_AND_CALLS: Features = Features { loops: true, calls: true, helpers: false, ..Features::PLAIN };
+const MAPS: Features = Features { maps: true, helpers: false, ..Features::PLAIN };
 
 /// Whether it calls a helper.
 pub(crate) fn calls_helpers(loaded: &Loaded) -> bool {
@@ -63,11 +67,12 @@ fn adapt(program: &mut Program) {
 
 /// What the two said of a program.
 enum Comparison {
-    BothRefuse,
+    /// The code of our reason.
+    BothRefuse(&'static str),
     /// And agree on every input.
     BothAccept,
     /// Only the kernel refuses, and that is understood.
-    Explained(&'static Class),
+    Explained(&'static Class, String),
     /// Only we refuse: the code of our reason.
     OnlyWeRefuse(&'static str),
     /// A bug, or something to explain.
@@ -76,11 +81,11 @@ enum Comparison {
 
 /// Compares on inputs that follow from `seed`.
 fn compare(kernel: &mut Kernel, program: &Program, seed: u64, memory: &mut Memory) -> Comparison {
-    let ProgramKind::Raw { memory_len } = program.kind else { return Comparison::BothRefuse };
+    let ProgramKind::Raw { memory_len } = program.kind else { return Comparison::BothRefuse("not raw") };
     let ours = load_and_verify(program.clone(), generator::helpers(&program.kind));
     let theirs = kernel.load(&program.code, memory_len, &program.maps);
     match (ours, theirs) {
-        (Err(_), Err(_)) => Comparison::BothRefuse,
+        (Err(rejection), Err(_)) => Comparison::BothRefuse(rejection.code()),
         (Err(rejection), Ok(_)) => Comparison::OnlyWeRefuse(rejection.code()),
         (Ok(verified), Err(refusal)) => {
             let Some(class) = explain(&refusal.log) else {
@@ -97,13 +102,27 @@ fn compare(kernel: &mut Kernel, program: &Program, seed: u64, memory: &mut Memor
             {
                 return Comparison::Difference(format!("the kernel is right: {}\n{what}", reason(&refusal.log)));
             }
-            Comparison::Explained(class)
+            Comparison::Explained(class, reason(&refusal.log).to_owned())
         }
         (Ok(verified), Ok(loaded)) => {
             let both = inputs(seed, INPUTS, program, memory, |memory| {
                 let before = memory.contents(Region::Buffer).to_vec();
                 let ours = run(&verified, memory)?;
-                let theirs = kernel.run(&loaded, &before).map_err(|error| error.to_string())?;
+                // Maps as they are at first: loaded again.
+                let fresh = if program.maps.is_empty() {
+                    None
+                } else {
+                    let again = kernel.load(&program.code, memory_len, &program.maps);
+                    Some(again.map_err(|refusal| refusal.error.to_string())?)
+                };
+                let fresh = fresh.as_ref().unwrap_or(&loaded);
+                let mut theirs = kernel.run(fresh, &before).map_err(|error| error.to_string())?;
+                for (index, map) in program.maps.iter().enumerate().filter(|(_, map)| map.decl.kind == MapKind::Array) {
+                    for key in 0..map.decl.entries {
+                        let value = fresh.value(index, &key.to_le_bytes()).map_err(|error| error.to_string())?;
+                        theirs.memory.extend(value.unwrap_or_default());
+                    }
+                }
                 if ours == theirs {
                     Ok(())
                 } else {
@@ -137,9 +156,20 @@ fn inputs(
 /// A run of ours, as proved.
 fn run(verified: &Verified, memory: &mut Memory) -> Result<Left, String> {
     let code = Code::predicted(verified.loaded(), |pc| Some(verified.access(pc))).map_err(|error| error.to_string())?;
+    let maps = &verified.program().maps;
+    memory.remove_maps();
+    memory.add_maps(maps).map_err(|error| error.to_string())?;
     let outcome = code.run(memory, verified.report().worst_fuel);
     let r0 = outcome.result.map_err(|stop| format!("a verified program traps: {stop}"))?;
-    Ok(Left { r0, memory: memory.contents(Region::Buffer).to_vec() })
+    // The buffer, and the values of arrays.
+    let mut left = memory.contents(Region::Buffer).to_vec();
+    for map in maps.iter().filter(|map| map.decl.kind == MapKind::Array) {
+        let values = memory.contents(Region::MapValues).get(map.base as usize..).unwrap_or_default();
+        for value in values.chunks(map.decl.stride() as usize).take(map.decl.entries as usize) {
+            left.extend(value.iter().take(map.decl.value_len as usize));
+        }
+    }
+    Ok(Left { r0, memory: left })
 }
 
 fn tail(log: &str) -> String {
@@ -172,15 +202,18 @@ fn minimise(kernel: &mut Kernel, mut program: Program, seed: u64, memory: &mut M
 struct Counts {
     tried: u64,
     both_accept: u64,
-    both_refuse: u64,
+    /// Of these, with maps.
+    both_accept_maps: u64,
+    both_refuse: BTreeMap<&'static str, u64>,
     explained: BTreeMap<&'static str, u64>,
     only_we_refuse: BTreeMap<&'static str, u64>,
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tried, both_accept, both_refuse, .. } = self;
-        writeln!(f, "{tried} programs: both accept {both_accept} and agree, both refuse {both_refuse}")?;
+        let Self { tried, both_accept, both_accept_maps, both_refuse, .. } = self;
+        writeln!(f, "{tried} programs: both accept {both_accept} ({both_accept_maps} with maps) and agree")?;
+        writeln!(f, "  both refuse {}, we for {both_refuse:?}", both_refuse.values().sum::<u64>())?;
         writeln!(f, "  only the kernel refuses, explained:")?;
         for class in CLASSES {
             let count = self.explained.get(class.name).copied().unwrap_or_default();
@@ -211,13 +244,19 @@ fn check(what: &str, seeds: u64, least: u64, make: impl Fn(&mut Entropy<'_>) -> 
         let memory = memory.get_or_insert_with(|| generator::memory(&program.kind));
         counts.tried += 1;
         match compare(&mut kernel, &program, seed, memory) {
-            Comparison::BothAccept => counts.both_accept += 1,
-            Comparison::BothRefuse => counts.both_refuse += 1,
-            Comparison::Explained(class) => {
+            Comparison::BothAccept => {
+                counts.both_accept += 1;
+                counts.both_accept_maps += u64::from(!program.maps.is_empty());
+            }
+            Comparison::BothRefuse(code) => *counts.both_refuse.entry(code).or_default() += 1,
+            Comparison::Explained(class, reason) => {
                 let count = counts.explained.entry(class.name).or_default();
                 *count += 1;
-                if show && *count == 1 {
-                    println!("{} (seed {seed}):\n{}", class.name, disassemble(&program.code));
+                if show {
+                    println!("{} (seed {seed}): {reason}", class.name);
+                    if *count == 1 {
+                        println!("{}", disassemble(&program.code));
+                    }
                 }
             }
             Comparison::OnlyWeRefuse(code) => {
@@ -228,8 +267,10 @@ fn check(what: &str, seeds: u64, least: u64, make: impl Fn(&mut Entropy<'_>) -> 
                 }
             }
             Comparison::Difference(what) => {
+                let maps: Vec<_> = program.maps.iter().map(|map| map.decl.clone()).collect();
                 let least = minimise(&mut kernel, program, seed, memory);
-                panic!("seed {seed}: {what}\n\nthe least program that differs:\n{}", disassemble(&least.code));
+                let text = disassemble(&least.code);
+                panic!("seed {seed}: {what}\n\nthe least program that differs:\n{text}\nmaps: {maps:?}");
             }
         }
     }
@@ -248,6 +289,24 @@ fn mutated_programs_get_the_same_answers() {
     check("mutated", PROGRAMS, 10, |rng| {
         let program = program_of(rng, Flavour::Raw, Features::PLAIN);
         mutate(rng, program)
+    });
+}
+
+#[test]
+fn programs_with_loops_and_functions_get_the_same_answers() {
+    check("loops and functions", PROGRAMS, 20, |rng| program_of(rng, Flavour::Raw, LOOPS_AND_CALLS));
+}
+
+#[test]
+fn programs_with_maps_get_the_same_answers() {
+    check("maps", PROGRAMS, 10, |rng| {
+        let program = program_of(rng, Flavour::Raw, MAPS);
+        let known = |kind| matches!(kind, MapKind::Array | MapKind::Data | MapKind::Hash);
+        if program.maps.iter().all(|map| known(map.decl.kind)) {
+            program
+        } else {
+            program_of(rng, Flavour::Raw, Features::PLAIN)
+        }
     });
 }
 
