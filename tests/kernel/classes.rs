@@ -65,6 +65,12 @@ pub(crate) const CLASSES: &[Class] = &[
         why: "Linux sees no progress in what it tracks of the state; we proved a bound on the trips, and runs end",
     },
     Class {
+        name: "address in an array of several",
+        says: &["invalid access to map value pointer"],
+        about_runs: false,
+        why: "Linux gives addresses in the value of arrays of one entry only; here it is that of the first",
+    },
+    Class {
         name: "looser bounds",
         says: &[
             "math between",
@@ -79,7 +85,7 @@ pub(crate) const CLASSES: &[Class] = &[
             "variable offset",
         ],
         about_runs: true,
-        why: "Linux does not track division, remainder, byte order and fetched values, and moves pointers by the \
+        why: "Linux tracks no bounds of division, remainder, byte order and fetched values, and moves pointers by the \
               linked scalar's own offset; where our bounds are tighter, runs stay inside them",
     },
     Class {
