@@ -557,6 +557,8 @@ pub struct AbstractState {
     callers: Vec<Frame>,
     /// Which of all these hold the same.
     links: Links,
+    /// Set by the instruction before: it shifted this register left by 32, and what that held is still held there.
+    shifted: Option<(u8, Holder)>,
 }
 
 impl Clone for AbstractState {
@@ -566,6 +568,7 @@ impl Clone for AbstractState {
             stack: self.stack.clone(),
             callers: self.callers.clone(),
             links: self.links.clone(),
+            shifted: self.shifted,
         }
     }
 
@@ -574,6 +577,7 @@ impl Clone for AbstractState {
         self.stack.clone_from(&source.stack);
         self.callers.clone_from(&source.callers);
         self.links.clone_from(&source.links);
+        self.shifted = source.shifted;
     }
 }
 
@@ -581,7 +585,8 @@ impl AbstractState {
     /// At the entry: only the frame pointer, nothing on the stack.
     pub fn entry() -> Self {
         let registers = [RegType::Unusable(Why::NeverWritten); REGISTERS as usize];
-        let mut state = Self { registers, stack: Stack::default(), callers: Vec::new(), links: Links::default() };
+        let (stack, links) = (Stack::default(), Links::default());
+        let mut state = Self { registers, stack, callers: Vec::new(), links, shifted: None };
         state.set(FRAME_POINTER, RegType::frame_pointer(0));
         state
     }
@@ -605,6 +610,38 @@ impl AbstractState {
             self.set(to, self.get(from));
             self.link(Holder::register(to), Holder::register(from));
         }
+    }
+
+    /// Shifts a register left by 32, which gives it this value, and notes where what it held is held as well.
+    pub(super) fn shift_up(&mut self, register: u8, value: RegType) {
+        let holder = Holder::register(register);
+        let other = self.links.of(holder).find(|other| *other != holder);
+        self.set(register, value);
+        self.shifted = other.map(|other| (register, other));
+    }
+
+    /// Where a value is held that the instruction before shifted left by 32 in this register. Asked by every
+    /// instruction, since the next one does not know any more.
+    pub(super) fn take_shifted(&mut self) -> Option<(u8, Holder)> {
+        self.shifted.take()
+    }
+
+    /// Shifts a register right by 32 after it was shifted left: it is again what is held elsewhere, if that fits 32
+    /// bits in this reading. False if not, or if that is not known.
+    pub(super) fn shift_back(&mut self, register: u8, shifted: Option<(u8, Holder)>, signed: bool) -> bool {
+        let Some((_, other)) = shifted.filter(|(same, _)| *same == register) else { return false };
+        let Some(RegType::Scalar(number)) = self.held(other) else { return false };
+        let narrow = Bits::B32;
+        let fits = if signed {
+            number.signed().min >= narrow.signed_min() && number.signed().max <= narrow.signed_max()
+        } else {
+            number.unsigned().max <= narrow.mask()
+        };
+        if fits {
+            self.set(register, RegType::Scalar(number));
+            self.link(Holder::register(register), other);
+        }
+        fits
     }
 
     /// Saves a register in a slot of a frame, or stores it (as a number) in other bytes there.
@@ -784,6 +821,7 @@ impl AbstractState {
     /// From before a local call to the first instruction of the function: `r1` to `r5` as they are, a frame of its
     /// own with nothing in it, and nothing else.
     pub fn enter_call(&mut self) {
+        self.shifted = None;
         let caller = self.frame_number();
         if !self.links.is_empty() {
             for register in KEPT_NUMBERS {
@@ -805,6 +843,7 @@ impl AbstractState {
     /// no caller.
     #[must_use]
     pub fn leave_call(&mut self) -> bool {
+        self.shifted = None;
         let ended = self.frame_number();
         let Some(Frame { kept, stack }) = self.callers.pop() else { return false };
         self.stack = stack;
@@ -857,6 +896,7 @@ impl AbstractState {
         // Equal pairs of values combine to equal ones, so what is linked in both still holds the same.
         self.links.join(&other.links);
         self.tidy_links();
+        self.shifted = None;
     }
 
     /// Whether all that this state allows is allowed by the other.
@@ -871,6 +911,7 @@ impl AbstractState {
                 .zip(&other.callers)
                 .all(|(ours, theirs)| within(&ours.kept, &theirs.kept) && ours.stack.is_within(&theirs.stack))
             && self.links.includes(&other.links)
+            && (other.shifted.is_none() || other.shifted == self.shifted)
     }
 
     /// The values of registers and of what is saved in the frame of the function that runs.

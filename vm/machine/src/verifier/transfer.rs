@@ -22,8 +22,20 @@ const B64: Bits = Bits::B64;
 /// Branches change nothing here, see [`assume`]; of local calls and returns, see the exploration.
 pub(super) fn step(context: &Context<'_>, state: &mut AbstractState, instruction: &Decoded, access: Option<&Access>) {
     let Decoded { dst, src, imm, .. } = *instruction;
+    let shifted = state.take_shifted();
+    // Two shifts by 32 extend the lower half, as compilers write it: a number of 32 bits stays what it is.
+    if let Kind::Alu(op @ (AluOp::Rsh | AluOp::Arsh), Width::W64, Operand::Imm) = instruction.kind()
+        && imm == 32
+        && state.shift_back(dst, shifted, op == AluOp::Arsh)
+    {
+        return;
+    }
     match instruction.kind() {
         Kind::Alu(AluOp::Mov, width, Operand::Reg) if copies_whole(width, state.get(src)) => state.copy(dst, src),
+        Kind::Alu(AluOp::Lsh, Width::W64, Operand::Imm) if imm == 32 => {
+            let value = arithmetic(context, AluOp::Lsh, Width::W64, state.get(dst), RegType::exact(32));
+            state.shift_up(dst, value);
+        }
         Kind::Alu(op, width, operand) => {
             let value = arithmetic(context, op, width, state.get(dst), second(state, operand, src, imm));
             state.set(dst, value);
@@ -607,5 +619,58 @@ mod tests {
         // Written again it is as good as any.
         store(&mut state, Some(&slot), None, RegType::exact(3));
         assert_eq!((state.stack().saved(bytes), state.stack().why_unreadable(510)), (Some(RegType::exact(3)), None));
+    }
+
+    #[test]
+    fn a_number_that_is_shifted_up_and_back_is_the_same_number() {
+        let context = Context::of(&[]);
+        let fits = |unsigned: bool| {
+            if unsigned {
+                number(0, 0xffff_ffff)
+            } else {
+                RegType::Scalar(Scalar::signed_range(-0x8000_0000, 0x7fff_ffff, B64))
+            }
+        };
+        let (wide, wide_signed) = (number(0, 1 << 32), RegType::Scalar(Scalar::signed_range(-0x8000_0001, 0, B64)));
+        for (value, between, back, same) in [
+            (fits(true), "", "rsh r4, 32", true),
+            (fits(false), "", "arsh r4, 32", true),
+            (fits(true), "", "arsh r4, 32", false),
+            (fits(false), "", "rsh r4, 32", false),
+            (wide, "", "rsh r4, 32", false),
+            (wide_signed, "", "arsh r4, 32", false),
+            (fits(true), "", "rsh r4, 31", false),
+            (fits(true), "", "rsh32 r4, 32", false),
+            (fits(true), "", "rsh r5, 32", false),
+            // Anything in between ends it, whatever it is.
+            (fits(true), "mov r7, 1", "rsh r4, 32", false),
+            (fits(true), "mov r3, 1", "rsh r4, 32", false),
+            (fits(true), "add r4, 0", "rsh r4, 32", false),
+            (fits(true), "lsh r4, 32", "rsh r4, 32", false),
+        ] {
+            let mut state = AbstractState::entry();
+            state.set(3, value);
+            state.copy(4, 3);
+            state.copy(5, 3);
+            for text in ["lsh r4, 32", between, back] {
+                if !text.is_empty() {
+                    step(&context, &mut state, &decode(text), None);
+                    assert!(state.is_consistent());
+                }
+            }
+            assert_eq!(state.same(3, 4), same, "{value}: {between} {back}");
+            assert!(!same || state.get(4) == value);
+        }
+        // Not over a meeting point, where the other path may have shifted something else.
+        let mut state = AbstractState::entry();
+        state.set(3, number(0, 9));
+        state.copy(4, 3);
+        let mut other = state.clone();
+        step(&context, &mut state, &decode("lsh r4, 32"), None);
+        step(&context, &mut other, &decode("mul r4, 7"), None);
+        assert!(!other.is_within(&state));
+        state.join(&other);
+        step(&context, &mut state, &decode("rsh r4, 32"), None);
+        assert!(!state.same(3, 4));
     }
 }
