@@ -31,7 +31,7 @@ use trapline_vm::verifier::{Bits, Fault, Scalar, plant};
 /// Programs after which a fault counts as not found.
 const PROGRAMS_MAX: u64 = 40_000;
 /// Programs that are tried in any case, also without a fault: other oracles may find it, too.
-const PROGRAMS_MIN: u64 = 3_000;
+const PROGRAMS_MIN: u64 = 1_500;
 
 /// Oracles that share what they rest on count as one.
 fn family_of(oracle: Oracle) -> &'static str {

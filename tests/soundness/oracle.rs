@@ -1,5 +1,8 @@
 //! The oracles: what must hold of a run of a program that was accepted.
 
+#[path = "watch.rs"]
+mod watch;
+
 use crate::generator::{self, Input};
 use crate::helpers::{NaiveHelpers, NaiveMaps};
 use crate::naive::{self, Bytes};
@@ -9,6 +12,7 @@ use trapline_vm::map::HashKey;
 use trapline_vm::memory::{FRAME_LEN, FRAMES_MAX, Memory, Region};
 use trapline_vm::program::{Program, ProgramKind, Verdict};
 use trapline_vm::trap::{Stop, Trap};
+use watch::Watch;
 
 /// Who found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +38,6 @@ pub(crate) enum Oracle {
     /// The verifier finds a contradiction in itself.
     Consistent,
     /// Proofs with and without reuse of earlier results agree.
-    #[allow(dead_code, reason = "until proofs reuse results")]
     Reuse,
 }
 
@@ -77,8 +80,9 @@ impl Bench {
     }
 }
 
-/// Fuel at which a naive run is given up: more than any worst case that is run.
-const FUEL: u64 = 1 << 40;
+/// The most fuel that a run gets: a loop that was proved without being followed can be long. Runs that need more end
+/// in the one trap that there may be, and at the same place in all machines.
+const FUEL_MAX: u64 = 20_000;
 
 /// What a program's runs came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,11 +146,14 @@ fn embed(
         }
     };
     let arguments = Code::checked(proof.verified.loaded()).arguments();
+    let limit = proof.verified.report().worst_fuel.min(FUEL_MAX);
     let count = if matches!(kind, ProgramKind::Rule(_)) { 3 } else { 2 };
     let helpers = NaiveHelpers::new(kind, &mut bench.record, &mut bench.maps);
-    let mut machine = naive::Machine::new(code, &mut bench.naive, helpers, arguments, FUEL).strict(count);
+    let mut machine = naive::Machine::new(code, &mut bench.naive, helpers, arguments, limit).strict(count);
+    proof.rewind();
     let mut embedded = true;
     let report = proof.verified.report();
+    let mut watch = Watch::new(proof.verified.loaded(), report);
     let end = loop {
         let pc = machine.pc;
         if embedded {
@@ -166,10 +173,10 @@ fn embed(
             }
         }
         work.steps += 1;
+        let from = (pc, machine.frames().len());
         let stepped = machine.step();
-        if machine.used > report.worst_fuel {
-            say(Oracle::Fuel, pc, format!("used {} fuel, worst case {}", machine.used, report.worst_fuel));
-            break Err(("fuel-exhausted", pc));
+        if let Err(Violation { oracle, pc, what }) = watch.went(from, (machine.pc, machine.frames().len())) {
+            say(oracle, pc, what);
         }
         match stepped {
             Ok(None) => {}
@@ -177,10 +184,14 @@ fn embed(
             Err(trap) => break Err((trap, pc)),
         }
     };
+    if end.is_err_and(|(trap, _)| trap == "fuel-exhausted") && report.worst_fuel == limit {
+        say(Oracle::Fuel, machine.pc, format!("needs more fuel than the worst case, {limit}"));
+    }
     if let Some(what) = machine.misuse.take() {
         say(Oracle::Initialised, machine.pc, what);
     }
     match end {
+        Err(("fuel-exhausted", _)) if report.worst_fuel > limit => {}
         Err((trap, pc)) => say(Oracle::NoTrap, pc, format!("trapped: {trap}")),
         Ok(r0) if matches!(kind, ProgramKind::Rule(_)) && Verdict::from_r0(r0).is_none() => {
             say(Oracle::Verdict, machine.pc, format!("{r0} is no verdict"));
@@ -200,7 +211,7 @@ fn compare(
     naive: &NaiveEnd,
     found: &mut Vec<Violation>,
 ) {
-    let limit = proof.verified.report().worst_fuel;
+    let limit = proof.verified.report().worst_fuel.min(FUEL_MAX);
     let mut say = |oracle, what: String| found.push(Violation { oracle, pc: 0, what });
     let differs = |outcome: &Outcome, memory: &Memory| {
         let result = outcome.result.map_err(|stop| (stop.trap.info().name, stop.pc as usize));

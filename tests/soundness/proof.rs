@@ -2,10 +2,12 @@
 
 use crate::generator;
 use std::cell::Cell;
-use trapline_vm::isa::disassemble;
+use trapline_vm::isa::{Kind, disassemble};
 use trapline_vm::memory::{FRAME_LEN, Region};
 use trapline_vm::program::{Loaded, Program};
-use trapline_vm::verifier::{AbstractState, Bits, Held, Limits, Pointer, RegType, Verified, verify_observed};
+use trapline_vm::verifier::{
+    AbstractState, Bits, Held, Limits, Pointer, RegType, Rejection, Report, Verified, verify_observed,
+};
 
 /// States kept of one program. Of a proof with more (one in some thousands, with long loops), the rest is not kept,
 /// and embedding is not judged at instructions that lack some.
@@ -26,6 +28,8 @@ struct Point {
     cut: bool,
     /// The state that held last: the next run to come here is most often in it or in the one after.
     last: Cell<usize>,
+    /// The register that last told a state from another.
+    telling: Cell<u8>,
 }
 
 /// What the verifier says of a program.
@@ -36,6 +40,32 @@ pub(crate) enum Answer {
     Refused(&'static str),
     /// It finds a contradiction in itself.
     Inconsistent(String),
+    /// It says something else when it uses no result of an earlier call again.
+    Disagrees(String),
+}
+
+/// Whether the proof is the same if no result of an earlier call is used again.
+fn agrees_without_reuse(program: &Program, proof: &Result<Verified, Box<Rejection>>) -> Result<(), String> {
+    let loaded = Loaded::new(program.clone(), generator::helpers(&program.kind)).expect("it was loaded before");
+    let limits = Limits { reuse_calls: false, ..Limits::default() };
+    let other = verify_observed(loaded, limits, &mut |_, _| {});
+    match (proof, other) {
+        (Ok(proof), Ok(other)) => {
+            // What a proof holds at a time is its own matter.
+            let report = |verified: &Verified| Report { bytes: 0, ..verified.report().clone() };
+            if report(proof) != report(&other) {
+                return Err(format!("reuse: {}\nwithout: {}", proof.report(), other.report()));
+            }
+            if proof.accesses() != other.accesses() {
+                return Err("other ranges of accesses without reuse".to_owned());
+            }
+            Ok(())
+        }
+        (Err(proof), Err(other)) if proof.to_string() == other.to_string() => Ok(()),
+        (Err(proof), Err(other)) => Err(format!("reuse: {proof}\nwithout: {other}")),
+        (Ok(_), Err(other)) => Err(format!("refused only without reuse: {other}")),
+        (Err(proof), Ok(_)) => Err(format!("refused only with reuse: {proof}")),
+    }
 }
 
 /// Proves a program.
@@ -44,6 +74,7 @@ pub(crate) fn prove(program: &Program) -> Answer {
         Ok(loaded) => loaded,
         Err(_) => return Answer::Refused("malformed"),
     };
+    let calls = loaded.instructions().any(|(_, instruction)| instruction.kind() == Kind::CallLocal);
     let mut points = Vec::new();
     points.resize_with(program.code.len(), Point::default);
     let mut count = 0;
@@ -56,6 +87,9 @@ pub(crate) fn prove(program: &Program) -> Answer {
             point.states.push(state.clone());
         }
     });
+    if calls && let Err(what) = agrees_without_reuse(program, &observed) {
+        return Answer::Disagrees(what);
+    }
     match observed {
         Ok(verified) => Answer::Accepted(Box::new(Proof { verified, points })),
         Err(rejection) if rejection.code() == "inconsistent" => {
@@ -75,6 +109,11 @@ pub(crate) struct Concrete<'a> {
 }
 
 impl Proof {
+    /// A new run begins: the first states are looked at first.
+    pub(crate) fn rewind(&self) {
+        self.points.iter().for_each(|point| point.last.set(0));
+    }
+
     /// The states before an instruction; none if no run reaches it.
     pub(crate) fn states(&self, pc: usize) -> &[AbstractState] {
         &self.points[pc].states
@@ -82,11 +121,23 @@ impl Proof {
 
     /// Whether a concrete state lies in one of those before an instruction; else why it is not in the first.
     pub(crate) fn embeds(&self, pc: usize, concrete: Concrete<'_>) -> Result<(), String> {
-        let Point { states, cut, last } = &self.points[pc];
+        let Point { states, cut, last, telling } = &self.points[pc];
+        let off = |state: &AbstractState, register: u8| {
+            !self.contains(state.get(register), concrete.registers[usize::from(register)])
+        };
         let count = states.len();
         let from = last.get();
         for index in (from..count).chain(0..from) {
-            if self.difference(&states[index], concrete).is_none() {
+            let state = &states[index];
+            // Most states of a list are not the right one, and one register tells.
+            if off(state, telling.get()) {
+                continue;
+            }
+            if let Some(register) = (0..11).find(|register| off(state, *register)) {
+                telling.set(register);
+                continue;
+            }
+            if self.difference(state, concrete, false).is_none() {
                 last.set(index);
                 return Ok(());
             }
@@ -95,23 +146,25 @@ impl Proof {
             _ if *cut => Ok(()),
             None => Err("reached, and thought unreachable".to_owned()),
             Some(first) => {
-                let what = self.difference(&states[count.min(from + 1) - 1], concrete);
-                let what = what.or_else(|| self.difference(first, concrete)).unwrap_or_default();
+                let what = self.difference(&states[count.min(from + 1) - 1], concrete, true);
+                let what = what.or_else(|| self.difference(first, concrete, true)).unwrap_or_default();
                 Err(format!("{what} (and in none of {count} states)"))
             }
         }
     }
 
-    /// What of a concrete state is not in an abstract one.
-    fn difference(&self, state: &AbstractState, concrete: Concrete<'_>) -> Option<String> {
+    /// What of a concrete state is not in an abstract one, in words if they are wanted: most states of a list are not
+    /// the right one.
+    fn difference(&self, state: &AbstractState, concrete: Concrete<'_>, explain: bool) -> Option<String> {
+        let say = |what: &dyn Fn() -> String| Some(if explain { what() } else { String::new() });
         for (register, value) in (0..).zip(concrete.registers) {
             if !self.contains(state.get(register), *value) {
-                return Some(format!("r{register} is {value:#x}, and should be {}", state.get(register)));
+                return say(&|| format!("r{register} is {value:#x}, and should be {}", state.get(register)));
             }
         }
         let depth = concrete.frames.len();
         if state.depth() != depth {
-            return Some(format!("{depth} calls are under way, and should be {}", state.depth()));
+            return say(&|| format!("{depth} calls are under way, and should be {}", state.depth()));
         }
         for frame in 0..=depth as u16 {
             let base = usize::from(frame) * FRAME_LEN as usize;
@@ -119,7 +172,7 @@ impl Proof {
                 let at = base + offset as usize;
                 let word = concrete.stack[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
                 if !self.contains(value, word) {
-                    return Some(format!("slot at {offset} of frame {frame} is {word:#x}, and should be {value}"));
+                    return say(&|| format!("slot at {offset} of frame {frame} is {word:#x}, and should be {value}"));
                 }
             }
             let kept = concrete.frames.get(usize::from(frame)).zip(state.kept(frame));
@@ -127,7 +180,7 @@ impl Proof {
                 (6..).zip(kept.iter().flat_map(|(_, kept)| *kept)).zip(kept.iter().flat_map(|((_, words), _)| words))
             {
                 if !self.contains(*value, *word) {
-                    return Some(format!("r{register} kept of frame {frame} is {word:#x}, and should be {value}"));
+                    return say(&|| format!("r{register} kept of frame {frame} is {word:#x}, and should be {value}"));
                 }
             }
         }
@@ -140,7 +193,8 @@ impl Proof {
             Held::Kept(frame, register) => concrete.frames[usize::from(frame)].1[usize::from(register) - 6],
         };
         let unlike = state.links().find(|(a, b)| word(*a) != word(*b));
-        unlike.map(|(a, b)| format!("{a:?} is {:#x} and {b:?} is {:#x}, and they should be the same", word(a), word(b)))
+        let (a, b) = unlike?;
+        say(&|| format!("{a:?} is {:#x} and {b:?} is {:#x}, and they should be the same", word(a), word(b)))
     }
 
     fn contains(&self, value: RegType, concrete: u64) -> bool {

@@ -87,6 +87,7 @@ pub(crate) fn try_one(program: &Program, inputs: &[Input]) -> Vec<Violation> {
         Answer::Accepted(proof) => check(&proof, inputs, &mut Bench::new(&program.kind), &mut Work::default()),
         Answer::Refused(_) => Vec::new(),
         Answer::Inconsistent(what) => vec![Violation { oracle: Oracle::Consistent, pc: 0, what }],
+        Answer::Disagrees(what) => vec![Violation { oracle: Oracle::Reuse, pc: 0, what }],
     }
 }
 
@@ -200,7 +201,7 @@ impl Searcher {
                         let state = proof.states(at as usize).first();
                         state.and_then(|state| use_claims(&mut entropy, &soup, state))
                     }
-                    Answer::Refused(_) | Answer::Inconsistent(_) => None,
+                    Answer::Refused(_) | Answer::Inconsistent(_) | Answer::Disagrees(_) => None,
                 };
                 claimed.unwrap_or(soup)
             }
@@ -216,10 +217,8 @@ impl Searcher {
                 *self.counts.refused.entry(code).or_default() += 1;
                 return;
             }
-            Answer::Inconsistent(what) => {
-                let violations = vec![Violation { oracle: Oracle::Consistent, pc: 0, what }];
-                return self.counts.findings.push(Finding { family, seed, program, inputs: Vec::new(), violations });
-            }
+            Answer::Inconsistent(what) => return self.blame(family, seed, program, (Oracle::Consistent, what)),
+            Answer::Disagrees(what) => return self.blame(family, seed, program, (Oracle::Reuse, what)),
         };
         self.count(&proof.verified);
         let inputs: Vec<Input> = (0..RUNS).map(|_| generator::input(entropy, &program.kind)).collect();
@@ -232,6 +231,12 @@ impl Searcher {
         if !violations.is_empty() {
             self.counts.findings.push(Finding { family, seed, program, inputs, violations });
         }
+    }
+
+    /// A violation that shows before a program is run.
+    fn blame(&mut self, family: Family, seed: u64, program: Program, (oracle, what): (Oracle, String)) {
+        let violations = vec![Violation { oracle, pc: 0, what }];
+        self.counts.findings.push(Finding { family, seed, program, inputs: Vec::new(), violations });
     }
 
     fn count(&mut self, verified: &Verified) {

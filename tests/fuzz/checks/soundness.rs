@@ -17,7 +17,7 @@ pub(crate) fn check(data: &[u8]) {
     let proof = match prove(&program) {
         Answer::Accepted(proof) => proof,
         Answer::Refused(_) => return,
-        Answer::Inconsistent(what) => panic!("{what}"),
+        Answer::Inconsistent(what) | Answer::Disagrees(what) => panic!("{what}"),
     };
     let inputs: Vec<Input> = (0..RUNS).map(|_| input(&mut entropy, &program.kind)).collect();
     let violations = run(&proof, &inputs, &mut Bench::new(&program.kind), &mut Work::default());

@@ -24,6 +24,8 @@ enum Parameter {
 pub(super) struct Function {
     label: Label,
     parameters: Vec<Parameter>,
+    /// Whether anything calls it; only then it is written, since no way leads to it else.
+    called: bool,
 }
 
 /// The number of a helper.
@@ -125,7 +127,7 @@ impl Generator<'_, '_> {
                 });
             }
             let label = self.code.label();
-            self.functions.push(Function { label, parameters });
+            self.functions.push(Function { label, parameters, called: false });
         }
     }
 
@@ -135,8 +137,9 @@ impl Generator<'_, '_> {
             return self.arithmetic();
         }
         let chosen = self.scope.callable + self.entropy.below(choices);
-        let Function { label, ref parameters } = self.functions[chosen];
-        let parameters = parameters.clone();
+        let function = &mut self.functions[chosen];
+        function.called = true;
+        let (label, parameters) = (function.label, function.parameters.clone());
         let mut set = 0;
         for (register, parameter) in (1..).zip(parameters) {
             match parameter {
@@ -164,7 +167,10 @@ impl Generator<'_, '_> {
     /// Writes the functions.
     pub(super) fn bodies(&mut self) {
         for index in 0..self.functions.len() {
-            let Function { label, ref parameters } = self.functions[index];
+            let Function { label, ref parameters, called } = self.functions[index];
+            if !called {
+                continue;
+            }
             let parameters = parameters.clone();
             self.scope = Scope { trips: 12, callable: index + 1, ..Scope::default() };
             self.code.place(label);

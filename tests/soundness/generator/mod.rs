@@ -66,8 +66,8 @@ impl Features {
 }
 
 /// What the verifier takes by now.
-const LOOPS: bool = false;
-const CALLS: bool = false;
+const LOOPS: bool = true;
+const CALLS: bool = true;
 const MAPS: bool = true;
 
 /// The longest buffer of raw programs.
