@@ -83,7 +83,7 @@ fn transfer_functions_hold() -> bool {
     let all = 0..=wide.mask();
     all.clone().all(|min| {
         all.clone().filter(|max| min <= *max).all(|max| {
-            let cut = Scalar::range(min, max, wide).truncate(narrow);
+            let cut = Scalar::range(min, max, wide).truncate(narrow, wide);
             (min..=max).all(|value| cut.contains(narrow.truncate(value), narrow))
         })
     })
@@ -105,6 +105,11 @@ fn bounds_of_the_lower_half_cut_from_those_of_the_whole() {
 #[test]
 fn arithmetic_on_an_address_that_may_be_null() {
     is_caught_twice(Fault::NullableArithmetic);
+}
+
+#[test]
+fn a_result_used_again_for_a_state_that_is_not_the_same() {
+    is_caught_twice(Fault::UnequalReuse);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use super::cfg::FunctionId;
 use super::explore::{Boundary, Entry, Explorer, Pass, Refusal, Sink, Target};
+use super::fault::{Fault, planted};
 use super::path::Path;
 use super::report::Turn;
 use super::state::AbstractState;
@@ -66,7 +67,7 @@ impl Memo {
 
     fn find(&self, function: FunctionId, pass: Pass, level: u32, entry: &AbstractState) -> Option<&Summary> {
         let kept = self.summaries.get(function.0 as usize)?;
-        kept.iter().rev().find(|s| (s.pass, s.level) == (pass, level) && *s.entry == *entry)
+        kept.iter().rev().find(|s| (s.pass, s.level) == (pass, level) && is_same(&s.entry, entry))
     }
 
     fn keep(&mut self, summary: Summary) {
@@ -81,6 +82,11 @@ impl Memo {
         self.bytes += summary.bytes();
         kept.push(summary);
     }
+}
+
+/// Whether what is known at the entry of two calls is the same.
+fn is_same(earlier: &AbstractState, now: &AbstractState) -> bool {
+    *earlier == *now || planted(Fault::UnequalReuse) && earlier.is_alike(now)
 }
 
 impl Explorer<'_, '_> {

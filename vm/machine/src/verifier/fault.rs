@@ -14,6 +14,9 @@ pub enum Fault {
     /// An address that may be null can be moved, and a later comparison with 0 is taken for the check that it is not
     /// (CVE-2022-23222, CVE-2021-4204).
     NullableArithmetic,
+    /// What a call came to is used for another whose arguments are of the same kinds, whatever the numbers
+    /// (CVE-2023-2163 and its kin: a state judged to be seen already, by less than what decides).
+    UnequalReuse,
 }
 
 #[cfg(feature = "planted-faults")]

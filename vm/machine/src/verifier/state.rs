@@ -924,6 +924,13 @@ impl AbstractState {
         self.get(0).is_in_frame(self.frame_number())
     }
 
+    /// Whether registers hold the same but for numbers, which is not enough for anything: a
+    /// [fault](super::fault::Fault::UnequalReuse) to be planted.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&RegType, &RegType)| a == b || a.as_scalar().is_some() && b.as_scalar().is_some();
+        self.depth() == other.depth() && self.registers.iter().zip(&other.registers).all(alike)
+    }
+
     /// The invariants that hold after every step, whatever the program. False means that the verifier is wrong.
     pub fn is_consistent(&self) -> bool {
         let frame = self.frame_number();
