@@ -54,7 +54,7 @@ fn no_program_sees_what_another_did() {
         ("write-masks", format!("mov r1, {masks}\nstb [r1+0], 1\nmov r0, 1\nexit"), Err(Trap::ReadOnly)),
         ("no-verdict", "mov r0, 3\nexit".to_owned(), Err(Trap::InvalidVerdict)),
         ("recursion", "call local -1\nexit".to_owned(), Err(Trap::CallDepth)),
-        ("helper", "mov r1, 0\ncall 8\nexit".to_owned(), Err(Trap::HelperArgument)),
+        ("helper", "mov r1, 0\ncall 1030\nexit".to_owned(), Err(Trap::HelperArgument)),
         (
             "fill-stack",
             "lddw r1, 0x0101010101010101\nstxdw [r10-8], r1\nstxdw [r10-512], r1\nmov r0, 0\nexit".to_owned(),
