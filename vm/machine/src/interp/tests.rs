@@ -3,9 +3,11 @@
 use super::*;
 use crate::helper::{RAW_HELPERS, RULE_HELPERS, STR_TEST_LIST};
 use crate::isa::{Kind, assemble};
+use crate::map::{MapDecl, MapKind, PlacedMap, Placement};
 use crate::memory::{Capacities, STACK_LEN};
 use crate::program::{FUEL_LIMIT_DEFAULT, Manifest, Program};
 use crate::record::{Cell, RecordHeader, RecordWriter, Slot, Value, slots_len};
+use crate::verifier;
 
 fn program(text: &str, kind: ProgramKind) -> Program {
     let code = assemble(text).unwrap_or_else(|errors| panic!("{errors:?}")).code;
@@ -260,4 +262,63 @@ fn a_trap_is_reported_with_all_that_is_known() {
         report.to_string(),
         "test: memory access outside every region [out-of-region] at pc 1, line 12: ldxw %r0, [%r3+4]"
     );
+}
+
+fn map(kind: MapKind, contents: &[u8]) -> MapDecl {
+    MapDecl { name: "m".to_owned(), kind, key_len: 4, value_len: 8, entries: 1, contents: contents.to_vec() }
+}
+
+/// A raw program of 16 bytes with a map.
+fn with_map(text: &str, placed: &PlacedMap) -> Loaded {
+    let program = program(text, ProgramKind::Raw { memory_len: 16 });
+    Loaded::new(Program { maps: vec![placed.clone()], ..program }, &RAW_HELPERS).unwrap()
+}
+
+/// Values and constants, with each access checked and with a proof.
+#[test]
+fn values_of_maps_and_constants() {
+    let values = Placement::default().place(map(MapKind::Array, &[1; 8])).unwrap();
+    let constants = Placement::default().place(map(MapKind::Data, &[2; 8])).unwrap();
+    let outside = |pc| trapped(Trap::OutOfRegion, pc);
+    for (name, placed, text, proved, want) in [
+        ("read", &values, "lddw_map_value_index r1, 0\nldxb r0, [r1+7]\nexit", true, Ok(1)),
+        ("write", &values, "lddw_map_value_index r1, 0\nstb [r1], 9\nldxb r0, [r1]\nexit", true, Ok(9)),
+        ("past the last", &values, "lddw_map_value_index r1, 0\nldxb r0, [r1+8]\nexit", false, outside(2)),
+        ("before the first", &values, "lddw_map_value_index r1, 0\nldxb r0, [r1-1]\nexit", false, outside(2)),
+        ("constant", &constants, "lddw_map_value_index r1, 0\nldxb r0, [r1]\nexit", true, Ok(2)),
+        ("past constants", &constants, "lddw_map_value_index r1, 0\nldxb r0, [r1+8]\nexit", false, outside(2)),
+    ] {
+        let loaded = with_map(text, placed);
+        let memory = || {
+            let mut memory = Memory::for_raw(&[0; 16]).unwrap();
+            memory.add_maps([placed]).unwrap();
+            memory
+        };
+        assert_eq!(Code::checked(&loaded).run(&mut memory(), 100).result, want, "{name}");
+        let verified = verifier::verify(loaded);
+        assert_eq!(verified.is_ok(), proved, "{name}");
+        if let Ok(verified) = verified {
+            assert_eq!(Code::proved(&verified).unwrap().run(&mut memory(), 100).result, want, "{name}");
+        }
+    }
+}
+
+/// A program is not entered with a memory that lacks its map, or has it elsewhere or with another layout.
+#[test]
+fn maps_that_are_not_there() {
+    let mut placement = Placement::default();
+    let first = placement.place(map(MapKind::Array, &[])).unwrap();
+    let elsewhere = PlacedMap { base: placement.place(map(MapKind::Array, &[])).unwrap().base, ..first.clone() };
+    let other = PlacedMap { decl: map(MapKind::Hash, &[]), ..first.clone() };
+    let loaded = with_map("mov r0, 1\nexit", &first);
+    let verified = verifier::verify(loaded.clone()).unwrap();
+    for (maps, fits) in [(vec![], false), (vec![elsewhere], false), (vec![other], false), (vec![first], true)] {
+        let mut memory = Memory::for_raw(&[0; 16]).unwrap();
+        memory.add_maps(&maps).unwrap();
+        let checked = Code::checked(&loaded).run(&mut memory, 100);
+        for outcome in [checked, Code::proved(&verified).unwrap().run(&mut memory, 100)] {
+            let want = if fits { Ok(1) } else { trapped(Trap::MapMismatch, 0) };
+            assert_eq!((outcome.result, outcome.fuel_used), (want, if fits { 2 } else { 0 }), "{maps:?}");
+        }
+    }
 }
