@@ -5,7 +5,7 @@
 //! layout gets a fresh one, while programs of an older generation keep theirs. What was placed once stays where it is
 //! for the life of the domain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use trapline_vm::map::{MapDecl, MapError, NoRoomForMap, PROGRAM_MAPS_MAX, PlacedMap, Placement};
 
@@ -46,14 +46,17 @@ pub enum StateError {
     },
 }
 
-/// Rule, name, layout.
-type Key = (String, String, [u8; 32]);
+/// Rule and name.
+type Name = (String, String);
+/// Rule and name, layout.
+type Key = (Name, [u8; 32]);
 
 /// The maps of a domain.
 #[derive(Debug)]
 pub(crate) struct StateTable {
     placement: Placement,
     maps: HashMap<Key, PlacedMap>,
+    names: HashSet<Name>,
     bytes: u64,
     bytes_max: u64,
     changed: u64,
@@ -70,7 +73,14 @@ pub(crate) struct Planned {
 
 impl StateTable {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { placement: Placement::default(), maps: HashMap::new(), bytes: 0, bytes_max, changed: 0 }
+        Self {
+            placement: Placement::default(),
+            maps: HashMap::new(),
+            names: HashSet::new(),
+            bytes: 0,
+            bytes_max,
+            changed: 0,
+        }
     }
 
     pub(crate) fn set_bytes_max(&mut self, bytes_max: u64) {
@@ -94,7 +104,7 @@ impl StateTable {
             if planned.maps.iter().any(|other| other.decl.name == decl.name) {
                 return Err(StateError::Twice(map()));
             }
-            let key = (rule.to_owned(), map(), decl.layout_digest());
+            let key = ((rule.to_owned(), map()), decl.layout_digest());
             if let Some(known) = self.maps.get(&key) {
                 planned.maps.push(known.clone());
                 continue;
@@ -115,8 +125,7 @@ impl StateTable {
     /// Takes in what was planned last.
     pub(crate) fn commit(&mut self, planned: Planned) -> Vec<PlacedMap> {
         for (key, placed) in planned.new {
-            let had_another = self.maps.keys().any(|(rule, name, _)| *rule == key.0 && *name == key.1);
-            self.changed += u64::from(had_another);
+            self.changed += u64::from(!self.names.insert(key.0.clone()));
             self.maps.insert(key, placed);
         }
         (self.placement, self.bytes) = (planned.placement, planned.bytes);

@@ -1,5 +1,7 @@
 //! The maps of a memory as a whole: how they come in, what a snapshot takes, what a restore puts back.
 
+use std::collections::HashMap;
+
 use super::runtime::{Map, MapCounters, Maps, Store};
 use super::snapshot::{Malformed, Reader, Snapshot, SnapshotError, Writer};
 use super::{HashKey, MEMORY_MAPS_MAX, MapError, MapId, PlacedMap};
@@ -100,6 +102,7 @@ impl Maps {
     /// Whether all of these can be here: those that are not yet, in the order of their places.
     pub(crate) fn check<'m>(&self, maps: &[&'m PlacedMap]) -> Result<Vec<&'m PlacedMap>, MapsError> {
         let mut new: Vec<&'m PlacedMap> = Vec::new();
+        let mut by_id: HashMap<MapId, &'m PlacedMap> = HashMap::new();
         for map in maps {
             let name = || map.decl.name.clone();
             if let Some(here) = self.get(map.id) {
@@ -108,7 +111,7 @@ impl Maps {
                 }
                 continue;
             }
-            match new.iter().find(|other| other.id == map.id) {
+            match by_id.get(&map.id) {
                 Some(other) if other == map => continue,
                 Some(_) => return Err(MapsError::Number { map: name(), id: map.id }),
                 None => {}
@@ -118,6 +121,7 @@ impl Maps {
                 return Err(MapsError::Place { map: name() });
             }
             new.push(map);
+            by_id.insert(map.id, map);
         }
         // Apart from each other: sorted, none begins before the one before it ends.
         let place = |map: &PlacedMap| (map.region, map.base, u64::from(map.base) + map.decl.values_len());
