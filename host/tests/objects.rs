@@ -355,3 +355,28 @@ fn whatever_the_file_it_is_refused_or_runs() {
     // Else this is about headers alone.
     assert!(read * 10 > count && proved * 20 > count, "{count} files: {read} read, {proved} proved");
 }
+
+/// Raw programs are proved, and lines of refusals are those of the C file.
+#[test]
+fn raw_programs_of_an_object_file_are_proved() {
+    let Some(clang) = clang() else { return };
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("first.c");
+    let text =
+        "#include \"trapline.h\"\nTL_RAW int first(u8 *buffer, u64 len) {\n\t(void)len;\n\treturn buffer[3];\n}\n";
+    fs::write(&source, text).unwrap();
+    build(&clang, &source, "v3", folder.path());
+    let said = succeeds(&["--color", "never", "verify", "--memory", "4", "first.o"], folder.path());
+    assert!(said.starts_with("proved  first, a raw program  first.o\n"), "{said}");
+    let refused = trapline(&["--color", "never", "verify", "--memory", "3", "first.o"], folder.path());
+    let said = String::from_utf8(refused.stdout).unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said.contains("error[out-of-bounds]") && said.contains("first.c:4, instruction"), "{said}");
+    let json = trapline(&["verify", "--format", "json", "first.o"], folder.path());
+    let answer: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(answer["file"], "first.o");
+    assert!(answer["source"].as_str().unwrap().ends_with("first.c"), "{answer}");
+    // It is no rule.
+    let checked = trapline(&["check", "first.o"], folder.path());
+    assert_eq!(checked.status.code(), Some(2));
+}

@@ -121,9 +121,17 @@ fn read(source: &Arc<Source>, catalogue: &Catalogue) -> Result<ObjectFile, Diagn
     Ok(file)
 }
 
-/// The raw programs of an object file, with the text that their lines are of.
-pub fn raw_programs(source: &Arc<Source>, catalogue: &Catalogue) -> Result<Vec<RawObject>, Diagnostic> {
-    read(source, catalogue).map(|file| file.raw)
+/// A raw program of an object file, with the text that its lines are of, as far as debug information has it.
+pub type RawProgram = (RawObject, Option<Arc<Source>>);
+
+/// The raw programs of an object file, and whether it has rules beside them.
+pub fn raw_programs(source: &Arc<Source>, catalogue: &Catalogue) -> Result<(Vec<RawProgram>, bool), Diagnostic> {
+    let file = read(source, catalogue)?;
+    let with_listing = |raw: RawObject| {
+        let listing = listing(&raw.source);
+        (raw, listing)
+    };
+    Ok((file.raw.into_iter().map(with_listing).collect(), !file.rules.is_empty()))
 }
 
 /// The rules of an object file.

@@ -24,6 +24,8 @@ pub(super) struct Answer {
     pub(super) file: String,
     /// The line at which the program begins, if it is one of several of its file.
     pub(super) line: Option<u32>,
+    /// The file that lines of instructions are of: of an object file, what debug information says; none if nothing.
+    pub(super) source: Option<String>,
     /// Its name; none if the file could not be read as programs.
     pub(super) program: Option<String>,
     /// `rule` or `raw`.
@@ -204,6 +206,7 @@ impl Answer {
             Err(rejection) => (None, Some(Refusal::new(&subject, &rejection))),
         };
         Self {
+            source: subject.source.as_ref().map(|source| source.name.clone()),
             file: subject.file,
             line: subject.line,
             program: Some(subject.program.name),
@@ -225,6 +228,7 @@ impl Answer {
         Self {
             file: refused.file,
             line: refused.line,
+            source: None,
             program: refused.program,
             kind: None,
             family: None,

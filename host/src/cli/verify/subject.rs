@@ -10,9 +10,11 @@ use trapline_engine::{Domain, LinkOptions};
 use trapline_programs::catalogue::catalogue;
 use trapline_programs::compile::compile;
 use trapline_programs::diagnostic::{Diagnostic, Level, Source};
+use trapline_programs::object::{self, RawProgram};
 use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::isa::Instruction;
-use trapline_vm::map::Placement;
+use trapline_vm::map::{MapDecl, NoRoomForMap, PlacedMap, Placement};
+use trapline_vm::program::elf::RawObject;
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Object, Program, ProgramKind};
 use trapline_vm::record::OsSet;
 
@@ -94,8 +96,8 @@ pub(in crate::cli) fn find(paths: &[PathBuf], options: Options, console: &Consol
     for path in paths {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension {
-            _ if path.as_os_str() == STOCK || path.is_dir() => rules(path, console, &mut found)?,
-            "trap" | "o" => rules(path, console, &mut found)?,
+            _ if path.as_os_str() == STOCK || path.is_dir() => rules(path, options, console, &mut found)?,
+            "trap" | "o" => rules(path, options, console, &mut found)?,
             "asm" | "s" => found.push(assembly(path, options)?),
             "hex" => found.push(hex(path, options)?),
             "jsonl" => each_case(path, &mut found)?,
@@ -106,10 +108,20 @@ pub(in crate::cli) fn find(paths: &[PathBuf], options: Options, console: &Consol
 }
 
 /// Rules: each file compiled by itself, each object linked in a domain of its own, so that nothing depends on what else
-/// is proved.
-fn rules(path: &Path, console: &Console, found: &mut Vec<Found>) -> anyhow::Result<()> {
+/// is proved. Of object files the raw programs, too.
+fn rules(path: &Path, options: Options, console: &Console, found: &mut Vec<Found>) -> anyhow::Result<()> {
     let files = RuleFiles::find(std::slice::from_ref(&path.to_owned()))?;
     for text in files.texts() {
+        // What is wrong with an object file is told when it is compiled.
+        if object::is_object(&text.source)
+            && let Ok((programs, has_rules)) = object::raw_programs(&text.source, catalogue())
+            && !programs.is_empty()
+        {
+            found.extend(programs.into_iter().map(|program| raw_object(&text.source.name, program, options)));
+            if !has_rules {
+                continue;
+            }
+        }
         let compiled = compile(std::slice::from_ref(&text.source), catalogue());
         let (errors, warnings): (Vec<_>, Vec<_>) =
             compiled.diagnostics.into_iter().partition(|diagnostic| diagnostic.level == Level::Error);
@@ -171,6 +183,33 @@ pub(in crate::cli) fn linked(object: &Object, file: &str, line: Option<u32>, sou
     }))
 }
 
+/// A raw program of an object file.
+fn raw_object(file: &str, (object, listing): RawProgram, options: Options) -> Found {
+    let RawObject { name, code, lines, maps, .. } = object;
+    let memory_len = options.memory_len.unwrap_or(0);
+    match placed(maps) {
+        Ok(maps) => {
+            let kind = ProgramKind::Raw { memory_len };
+            let program = Program { name, kind, code, lines, maps, fuel_limit: FUEL_LIMIT_DEFAULT };
+            raw(file.to_owned(), None, listing, program)
+        }
+        Err(error) => Found::Refused(Refused {
+            file: file.to_owned(),
+            line: None,
+            program: Some(name),
+            code: "not-linked",
+            message: error.to_string(),
+            diagnostics: Vec::new(),
+        }),
+    }
+}
+
+/// Places for the maps of a raw program.
+fn placed(decls: Vec<MapDecl>) -> Result<Vec<PlacedMap>, NoRoomForMap> {
+    let mut placement = Placement::default();
+    decls.into_iter().map(|decl| placement.place(decl)).collect()
+}
+
 fn assembly(path: &Path, options: Options) -> anyhow::Result<Found> {
     let (file, name) = (path.display().to_string(), name_of(path));
     let text = text(path)?;
@@ -209,14 +248,10 @@ fn assembly(path: &Path, options: Options) -> anyhow::Result<Found> {
         };
         return Ok(linked(&object, &file, None, source));
     }
-    let mut placement = Placement::default();
-    let mut maps = Vec::with_capacity(parsed.maps.len());
-    for decl in parsed.maps {
-        match placement.place(decl) {
-            Ok(placed) => maps.push(placed),
-            Err(error) => return Ok(refused(&[Mistake { line: 1, message: error.to_string() }])),
-        }
-    }
+    let maps = match placed(parsed.maps) {
+        Ok(maps) => maps,
+        Err(error) => return Ok(refused(&[Mistake { line: 1, message: error.to_string() }])),
+    };
     let kind = ProgramKind::Raw { memory_len: options.memory_len.or(parsed.memory_len).unwrap_or(0) };
     let program = Program { name, kind, code: parsed.assembly.code, lines, maps, fuel_limit: FUEL_LIMIT_DEFAULT };
     Ok(raw(file, None, source, program))

@@ -123,11 +123,12 @@ fn show_refused(f: &mut Formatter<'_>, answer: &Answer, refused: &Refusal) -> fm
         writeln!(f, "    {}", escape(line))?;
     }
     if let Some(at) = &refused.at {
-        write!(f, "  {DIM}-->{DIM:#} {}", escape(&answer.file))?;
-        match at.line {
-            Some(line) => writeln!(f, ":{line}, instruction {}", at.pc)?,
-            None => writeln!(f, ", instruction {}", at.pc)?,
+        match (at.line, &answer.source) {
+            (Some(line), Some(source)) => write!(f, "  {DIM}-->{DIM:#} {}:{line}", escape(source))?,
+            (Some(line), None) => write!(f, "  {DIM}-->{DIM:#} {}:{line}", escape(&answer.file))?,
+            (None, _) => write!(f, "  {DIM}-->{DIM:#} {}", escape(&answer.file))?,
         }
+        writeln!(f, ", instruction {}", at.pc)?;
         let margin = at.line.unwrap_or(0).to_string().len();
         if let (Some(line), Some(text)) = (at.line, &at.text) {
             writeln!(f, " {line} {DIM}|{DIM:#} {}", source(text))?;
