@@ -359,6 +359,7 @@ impl Loader {
         let (predicates, layouts) = (self.domain.predicates(), self.domain.layouts());
         let families = (0u16..).map(FamilyId).zip(&layouts.catalogue().families);
         predicates.predicate_count() + predicates.mask_count() == 0
+            && self.domain.state_bytes() == 0
             && families.into_iter().all(|(family, _)| layouts.appended(family).next().is_none())
     }
 
@@ -462,6 +463,7 @@ fn refused_by_compiler(
 #[cfg(test)]
 mod tests {
     use trapline_programs::catalogue::catalogue;
+    use trapline_vm::map::{MapDecl, MapKind};
     use trapline_vm::record::Os;
 
     use super::*;
@@ -546,6 +548,19 @@ mod tests {
         assert_eq!(names(&third), ["a", "b"]);
         let reason = &third.refused[0].reason;
         assert!(reason.contains("2 distinct predicates, all it can hold"), "{reason}");
+    }
+
+    /// Maps of layouts that nobody uses any more make room, also where there is nothing else in the domain.
+    #[test]
+    fn a_domain_full_of_state_is_replaced() {
+        let mut loader = Loader::new(catalogue().clone(), None);
+        let texts = one(&[("a", "process.pid == 1")]);
+        let mut object = compile(&[texts[0].source.clone()], catalogue()).rules.remove(0).objects.remove(0);
+        let (kind, contents) = (MapKind::Array, Vec::new());
+        object.maps = vec![MapDecl { name: "m".to_owned(), kind, key_len: 4, value_len: 64, entries: 1, contents }];
+        assert!(loader.is_fresh());
+        loader.domain.link(&object, &LinkOptions::default()).unwrap();
+        assert!(!loader.is_fresh());
     }
 
     #[test]
