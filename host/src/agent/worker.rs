@@ -17,13 +17,14 @@ use std::time::Instant;
 
 use serde_json::Value;
 use trapline_engine::{Event as Judged, Instance, Outcome, ProgramIndex};
+use trapline_vm::map::{MapCounters, MapId};
 use trapline_vm::memory::MemoryError;
 use trapline_vm::program::Verdict;
 use trapline_vm::record::{Catalogue, RecordWriter};
 use trapline_vm::trap::TrapReport;
 
 use super::alert::{Alert, Evidence, Origin, alert_id, value_at, value_shown};
-use super::load::Ruleset;
+use super::load::{LoadedRule, Ruleset};
 use super::message;
 use super::summary::{InertRule, Latencies};
 use super::supply::{SourceSupply, system};
@@ -199,6 +200,20 @@ impl Worker {
     /// What the decoder saw.
     pub fn decoded(&self) -> Decoded {
         self.decoder.counts()
+    }
+
+    /// Bytes of state of all rules.
+    pub fn state_bytes(&self) -> u64 {
+        self.instance.state_bytes()
+    }
+
+    /// What happened to the maps of a rule in force that its programs do not see, all together.
+    pub fn map_counters(&self, rule: &LoadedRule) -> MapCounters {
+        let programs = rule.programs.iter().filter_map(|index| self.ruleset.programs.get(*index));
+        let maps: BTreeSet<MapId> =
+            programs.flat_map(|program| &program.ready.program().maps).map(|map| map.id).collect();
+        let counters = maps.into_iter().filter_map(|map| self.instance.counters_of(map));
+        counters.fold(MapCounters::default(), MapCounters::plus)
     }
 
     /// What the sources seen so far can do for the rules: those that can match nothing, and those that read

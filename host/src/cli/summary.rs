@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
 use trapline_programs::hir::Severity;
+use trapline_vm::map::MapCounters;
 
 use super::telling::Told;
 use crate::agent::alert::{RuleInfo, Stage};
@@ -116,7 +117,34 @@ pub(super) fn worker_notes(worker: &Worker) -> Vec<String> {
         let count = count(decoded.duplicate_keys, "key", "keys");
         notes.push(format!("{count} twice in one event: the last value holds"));
     }
+    if worker.state_bytes() > 0 {
+        notes.push(format!("rules remember in {}", count(worker.state_bytes(), "byte", "bytes")));
+    }
+    let rules = worker.ruleset().rules.iter();
+    let lossy: Vec<String> = rules
+        .filter_map(|rule| Some(format!("{}: {}", rule.info.name, map_note(&worker.map_counters(rule))?)))
+        .collect();
+    notes.extend(lossy.iter().take(LINES_MAX).cloned());
+    if lossy.len() > LINES_MAX {
+        let more = count((lossy.len() - LINES_MAX) as u64, "more rule", "more rules");
+        notes.push(format!("{more} whose maps could not hold all"));
+    }
     notes
+}
+
+/// What the maps of a rule could not do; None if there is nothing of that.
+fn map_note(counters: &MapCounters) -> Option<String> {
+    let MapCounters { evicted, refused, saturated, late, put_back } = *counters;
+    let parts = [
+        (evicted, "keys given up for new ones"),
+        (refused, "new keys refused, a map was full"),
+        (saturated, "answers at the most that can be counted"),
+        (late, "times too early for their window"),
+        (put_back, "maps put back after traps"),
+    ];
+    let shown = parts.iter().filter(|(number, _)| *number > 0);
+    let text: Vec<String> = shown.map(|(number, what)| format!("{} {what}", grouped(*number))).collect();
+    (!text.is_empty()).then(|| text.join(", "))
 }
 
 /// The summary as text with colours. `rules` has a line for each rule id; `notes` is what else should be known.
@@ -303,6 +331,14 @@ mod tests {
         assert_eq!(nanoseconds(60_500_000_000), "60.5 s");
         assert_eq!(seconds(0.0123), "12 ms");
         assert_eq!(seconds(1.25), "1.2 s");
+    }
+
+    #[test]
+    fn what_maps_could_not_hold_is_told() {
+        assert_eq!(map_note(&MapCounters::default()), None);
+        let counters = MapCounters { evicted: 1200, late: 3, ..MapCounters::default() };
+        let text = "1,200 keys given up for new ones, 3 times too early for their window";
+        assert_eq!(map_note(&counters).unwrap(), text);
     }
 
     #[test]
