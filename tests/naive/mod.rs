@@ -327,12 +327,12 @@ impl<'a, H: Helpers> Machine<'a, H> {
             let start = depth * FRAME_LEN as usize;
             written.stack[start..start + FRAME_LEN as usize].fill(false);
         }
+        self.forget(0..1);
         self.forget(6..10);
     }
 
     fn leave(&mut self) -> Option<usize> {
         let (back, saved) = self.frames.pop()?;
-        self.get(0);
         self.r[6..10].copy_from_slice(&saved);
         self.r[10] -= u64::from(FRAME_LEN);
         if let Some(written) = &mut self.written

@@ -175,11 +175,13 @@ fn embed(
         work.steps += 1;
         let from = (pc, machine.frames().len());
         let stepped = machine.step();
-        if let Err(Violation { oracle, pc, what }) = watch.went(from, (machine.pc, machine.frames().len())) {
-            say(oracle, pc, what);
-        }
         match stepped {
-            Ok(None) => {}
+            Ok(None) => {
+                let to = (machine.pc, machine.frames().len());
+                if let Err(Violation { oracle, pc, what }) = watch.went(from, to) {
+                    say(oracle, pc, what);
+                }
+            }
             Ok(Some(r0)) => break Ok(r0),
             Err(trap) => break Err((trap, pc)),
         }
