@@ -6,7 +6,7 @@ use trapline_vm::isa::{Kind, disassemble};
 use trapline_vm::memory::{FRAME_LEN, Region};
 use trapline_vm::program::{Loaded, Program};
 use trapline_vm::verifier::{
-    AbstractState, Bits, Held, Limits, Pointer, RegType, Rejection, Report, Verified, verify_observed,
+    AbstractState, Bits, Bytes, Held, Limits, Pointer, RegType, Rejection, Report, Verified, verify_observed,
 };
 
 /// States kept of one program. Of a proof with more (one in some thousands, with long loops), the rest is not kept,
@@ -28,8 +28,41 @@ struct Point {
     cut: bool,
     /// The state that held last: the next run to come here is most often in it or in the one after.
     last: Cell<usize>,
-    /// The register that last told a state from another.
-    telling: Cell<u8>,
+    /// What last told a state from the one looked for.
+    telling: Cell<Off>,
+}
+
+/// What of a concrete state is not as it should be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Off {
+    /// The number of calls under way.
+    #[default]
+    Depth,
+    /// What a place holds.
+    Place(Held),
+    /// Two places that should hold the same.
+    Copy(Held, Held),
+}
+
+/// What an abstract state says of a place; None if it says nothing.
+fn known(state: &AbstractState, held: Held) -> Option<RegType> {
+    match held {
+        Held::Register(register) => Some(state.get(register)),
+        Held::Slot(frame, slot) => state.frame(frame)?.saved(Bytes::new(u32::from(slot) * 8, 8)?),
+        Held::Kept(frame, register) => state.kept(frame)?.get(usize::from(register) - 6).copied(),
+    }
+}
+
+fn describe(state: &AbstractState, concrete: Concrete<'_>, off: Off) -> String {
+    let word = |held| concrete.word(held).unwrap_or_default();
+    match off {
+        Off::Depth => format!("{} calls are under way, and should be {}", concrete.frames.len(), state.depth()),
+        Off::Place(held) => {
+            let known = known(state, held).map_or(String::new(), |value| value.to_string());
+            format!("{held:?} is {:#x}, and should be {known}", word(held))
+        }
+        Off::Copy(a, b) => format!("{a:?} is {:#x}, {b:?} is {:#x}, and they should be the same", word(a), word(b)),
+    }
 }
 
 /// What the verifier says of a program.
@@ -108,6 +141,22 @@ pub(crate) struct Concrete<'a> {
     pub(crate) frames: &'a [(usize, [u64; 4])],
 }
 
+impl Concrete<'_> {
+    /// What a place holds.
+    fn word(&self, held: Held) -> Option<u64> {
+        match held {
+            Held::Register(register) => self.registers.get(usize::from(register)).copied(),
+            Held::Slot(frame, slot) => {
+                let at = usize::from(frame) * FRAME_LEN as usize + usize::from(slot) * 8;
+                self.stack.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+            }
+            Held::Kept(frame, register) => {
+                self.frames.get(usize::from(frame))?.1.get(usize::from(register) - 6).copied()
+            }
+        }
+    }
+}
+
 impl Proof {
     /// A new run begins: the first states are looked at first.
     pub(crate) fn rewind(&self) {
@@ -119,82 +168,61 @@ impl Proof {
         &self.points[pc].states
     }
 
-    /// Whether a concrete state lies in one of those before an instruction; else why it is not in the first.
+    /// Whether a concrete state lies in one of those before an instruction; else what is not in the last ones tried.
     pub(crate) fn embeds(&self, pc: usize, concrete: Concrete<'_>) -> Result<(), String> {
         let Point { states, cut, last, telling } = &self.points[pc];
-        let off = |state: &AbstractState, register: u8| {
-            !self.contains(state.get(register), concrete.registers[usize::from(register)])
-        };
-        let count = states.len();
-        let from = last.get();
+        let (count, from) = (states.len(), last.get());
         for index in (from..count).chain(0..from) {
-            let state = &states[index];
-            // Most states of a list are not the right one, and one register tells.
-            if off(state, telling.get()) {
+            // Most states of a list are not the right one, and one place tells.
+            if self.is_off(&states[index], concrete, telling.get()) {
                 continue;
             }
-            if let Some(register) = (0..11).find(|register| off(state, *register)) {
-                telling.set(register);
-                continue;
-            }
-            if self.difference(state, concrete, false).is_none() {
-                last.set(index);
-                return Ok(());
+            match self.first_off(&states[index], concrete) {
+                Some(off) => telling.set(off),
+                None => {
+                    last.set(index);
+                    return Ok(());
+                }
             }
         }
-        match states.first() {
+        match states.get(from) {
             _ if *cut => Ok(()),
             None => Err("reached, and thought unreachable".to_owned()),
-            Some(first) => {
-                let what = self.difference(&states[count.min(from + 1) - 1], concrete, true);
-                let what = what.or_else(|| self.difference(first, concrete, true)).unwrap_or_default();
-                Err(format!("{what} (and in none of {count} states)"))
+            Some(state) => {
+                let what = self.first_off(state, concrete).map(|off| describe(state, concrete, off));
+                Err(format!("{} (and in none of {count} states)", what.unwrap_or_default()))
             }
         }
     }
 
-    /// What of a concrete state is not in an abstract one, in words if they are wanted: most states of a list are not
-    /// the right one.
-    fn difference(&self, state: &AbstractState, concrete: Concrete<'_>, explain: bool) -> Option<String> {
-        let say = |what: &dyn Fn() -> String| Some(if explain { what() } else { String::new() });
-        for (register, value) in (0..).zip(concrete.registers) {
-            if !self.contains(state.get(register), *value) {
-                return say(&|| format!("r{register} is {value:#x}, and should be {}", state.get(register)));
+    /// Whether this is not as the abstract state says.
+    fn is_off(&self, state: &AbstractState, concrete: Concrete<'_>, off: Off) -> bool {
+        match off {
+            Off::Depth => state.depth() != concrete.frames.len(),
+            Off::Place(held) => {
+                let known = known(state, held).zip(concrete.word(held));
+                known.is_some_and(|(value, word)| !self.contains(value, word))
             }
+            Off::Copy(a, b) => state.links().any(|link| link == (a, b)) && concrete.word(a) != concrete.word(b),
         }
-        let depth = concrete.frames.len();
-        if state.depth() != depth {
-            return say(&|| format!("{depth} calls are under way, and should be {}", state.depth()));
+    }
+
+    /// The first thing of a concrete state that is not in an abstract one.
+    fn first_off(&self, state: &AbstractState, concrete: Concrete<'_>) -> Option<Off> {
+        let is_off = |off: &Off| self.is_off(state, concrete, *off);
+        if is_off(&Off::Depth) {
+            return Some(Off::Depth);
         }
-        for frame in 0..=depth as u16 {
-            let base = usize::from(frame) * FRAME_LEN as usize;
-            for (offset, value) in state.frame(frame)?.saved_slots() {
-                let at = base + offset as usize;
-                let word = concrete.stack[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
-                if !self.contains(value, word) {
-                    return say(&|| format!("slot at {offset} of frame {frame} is {word:#x}, and should be {value}"));
-                }
-            }
-            let kept = concrete.frames.get(usize::from(frame)).zip(state.kept(frame));
-            for ((register, value), word) in
-                (6..).zip(kept.iter().flat_map(|(_, kept)| *kept)).zip(kept.iter().flat_map(|((_, words), _)| words))
-            {
-                if !self.contains(*value, *word) {
-                    return say(&|| format!("r{register} kept of frame {frame} is {word:#x}, and should be {value}"));
-                }
-            }
-        }
-        let word = |held: Held| match held {
-            Held::Register(register) => concrete.registers[usize::from(register)],
-            Held::Slot(frame, slot) => {
-                let at = usize::from(frame) * FRAME_LEN as usize + usize::from(slot) * 8;
-                concrete.stack[at..at + 8].try_into().map_or(0, u64::from_le_bytes)
-            }
-            Held::Kept(frame, register) => concrete.frames[usize::from(frame)].1[usize::from(register) - 6],
-        };
-        let unlike = state.links().find(|(a, b)| word(*a) != word(*b));
-        let (a, b) = unlike?;
-        say(&|| format!("{a:?} is {:#x} and {b:?} is {:#x}, and they should be the same", word(a), word(b)))
+        let frames = 0..=state.depth() as u16;
+        let registers = (0..11).map(Held::Register);
+        let slots = frames.clone().flat_map(|frame| {
+            let saved = state.frame(frame).into_iter().flat_map(|stack| stack.saved_slots());
+            saved.map(move |(offset, _)| Held::Slot(frame, (offset / 8) as u8))
+        });
+        let kept = frames.filter(|frame| state.kept(*frame).is_some());
+        let kept = kept.flat_map(|frame| (6..10).map(move |register| Held::Kept(frame, register)));
+        let mut places = registers.chain(slots).chain(kept).map(Off::Place);
+        places.find(is_off).or_else(|| state.links().map(|(a, b)| Off::Copy(a, b)).find(is_off))
     }
 
     fn contains(&self, value: RegType, concrete: u64) -> bool {

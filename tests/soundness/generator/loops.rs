@@ -8,7 +8,7 @@ use super::{COUNTERS, Generator, Pointer};
 /// Loops in loops.
 const DEPTH_MAX: u32 = 2;
 /// How often the innermost body may run, but for the rare long loop.
-const TRIPS_MAX: u32 = 96;
+const TRIPS_MAX: u32 = 64;
 
 /// Where a loop counts.
 #[derive(Clone, Copy)]
@@ -24,9 +24,9 @@ impl Generator<'_, '_> {
             return self.arithmetic();
         }
         let room = TRIPS_MAX / self.scope.trips.max(1);
-        let trips = match self.entropy.below(100) {
-            0..=69 => 1 + self.entropy.below(8) as u32,
-            70..=96 => 1 + self.entropy.below(40) as u32,
+        let trips = match self.entropy.below(200) {
+            0..=149 => 1 + self.entropy.below(8) as u32,
+            150..=197 => 1 + self.entropy.below(40) as u32,
             _ if self.scope.depth == 0 => 100 + self.entropy.below(1200) as u32,
             _ => 2,
         };
