@@ -28,6 +28,10 @@ use crate::program::{Loaded, ProgramKind};
 /// Registers that hold the arguments of a call, from the first on.
 const ARGUMENTS: usize = 5;
 
+/// Bytes of a state, beyond those that every state has, that cost a step for each block. Otherwise eight frames full
+/// of saved registers would make each step of the budget some fifty times slower.
+const STATE_STEP_LEN: usize = 1024;
+
 /// What is known where a block is entered.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -247,6 +251,8 @@ impl Explorer<'_, '_> {
         let Entry { mut state, mut fuel, path } = entry;
         (self.position, self.path) = (position, path);
         let Some(block) = self.cfg.at(position).and_then(|id| self.cfg.block(id)) else { return Ok(()) };
+        self.pc = block.start;
+        self.count_steps(weight(&state))?;
         if !state.is_consistent() {
             return Err(self.refusal(block.start, None, Reason::Inconsistent));
         }
@@ -572,6 +578,12 @@ fn meet(there: &mut Entry, arrives: Entry, states: bool) -> Box<AbstractState> {
     arrives.state
 }
 
+/// Steps that a block costs for what its state holds beyond registers: states are copied, joined and checked whole.
+fn weight(state: &AbstractState) -> u64 {
+    let beyond = state.bytes().saturating_sub(size_of::<AbstractState>());
+    u64::try_from(beyond / STATE_STEP_LEN).unwrap_or(u64::MAX)
+}
+
 fn rejection(
     program: &Loaded,
     pc: Option<u32>,
@@ -673,6 +685,32 @@ mod tests {
         assert!(verified.report().steps <= STEPS_MAX);
         assert_eq!(verified.report().worst_fuel, CODE_LEN_MAX as u64);
         assert!(verified.report().can_run_out());
+    }
+
+    /// Steps stand for work, so a block costs more where eight frames are full of saved registers.
+    #[test]
+    fn large_states_cost_more_steps() {
+        let mut text = String::new();
+        for depth in 0..8 {
+            text.push_str("ldxdw r0, [r1]\n");
+            for slot in 1..=64 {
+                text.push_str(&format!("stxdw [r10-{}], r0\n", slot * 8));
+            }
+            if depth < 7 {
+                text.push_str(&format!("call local f{depth}\nmov r0, 0\nexit\nf{depth}: "));
+            }
+        }
+        let with = |count: usize| {
+            let text = text.clone() + "ldxb r0, [r1]\n" + &"jeq r0, 1, +0\n".repeat(count) + "mov r0, 0\nexit";
+            verify(load(&text)).unwrap().report().steps
+        };
+        let saved = (8 * 64 * size_of::<(u8, RegType)>() / STATE_STEP_LEN) as u64;
+        let each = (with(200) - with(100)) / 100;
+        assert!(each >= saved, "{each} steps a block");
+        // A loop of such blocks without a bound is given up all the sooner.
+        let endless = text.clone() + "a: ldxb r3, [r1]\njeq r3, 1, +0\nadd r0, r3\njne r0, 1, a\nmov r0, 0\nexit";
+        let rejection = verify(load(&endless)).unwrap_err();
+        assert!(["unbounded-loop", "budget"].contains(&rejection.code()));
     }
 
     /// Every branch leads to its own place far ahead: the most states there can be at a time.
