@@ -9,7 +9,7 @@ use trapline_vm::verifier::{
     AbstractState, Bits, Bytes, Held, Limits, Pointer, RegType, Rejection, Report, Verified, verify_observed,
 };
 
-/// States kept of one program. Of a proof with more (one in some thousands, with long loops), the rest is not kept,
+/// States kept of one program. Of a proof with more (one in a thousand, with long loops; counted), the rest is not kept,
 /// and embedding is not judged at instructions that lack some.
 const STATES_MAX: usize = 20_000;
 
@@ -158,6 +158,11 @@ impl Concrete<'_> {
 }
 
 impl Proof {
+    /// Whether there were more states than are kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.points.iter().any(|point| point.cut)
+    }
+
     /// A new run begins: the first states are looked at first.
     pub(crate) fn rewind(&self) {
         self.points.iter().for_each(|point| point.last.set(0));

@@ -122,6 +122,8 @@ pub(crate) struct Counts {
     pub(crate) map_values: u64,
     /// Accepted with a call of a function of the program.
     pub(crate) calls: u64,
+    /// Accepted with more states than are kept, so that embedding is not judged everywhere.
+    pub(crate) cut: u64,
     pub(crate) runs: u64,
     pub(crate) steps: u64,
     /// Refused, by the name of the reason.
@@ -139,6 +141,7 @@ impl Counts {
         self.variable += other.variable;
         self.map_values += other.map_values;
         self.calls += other.calls;
+        self.cut += other.cut;
         self.runs += other.runs;
         self.steps += other.steps;
         for (code, count) in other.refused {
@@ -158,6 +161,7 @@ impl fmt::Display for Counts {
             ("a map value", self.map_values),
             ("one of the three", self.rich),
             ("local calls", self.calls),
+            ("too many states", self.cut),
         ] {
             write!(f, "{:.1} % {name}, ", percent(count, self.accepted))?;
         }
@@ -221,6 +225,7 @@ impl Searcher {
             Answer::Disagrees(what) => return self.blame(family, seed, program, (Oracle::Reuse, what)),
         };
         self.count(&proof.verified);
+        self.counts.cut += u64::from(proof.is_cut());
         let inputs: Vec<Input> = (0..RUNS).map(|_| generator::input(entropy, &program.kind)).collect();
         let bench = if matches!(program.kind, ProgramKind::Raw { .. }) { &mut self.raw } else { &mut self.rule };
         let bench = bench.get_or_insert_with(|| Bench::new(&program.kind));
