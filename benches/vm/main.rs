@@ -1,17 +1,26 @@
 //! The machine against its peers: the same programs on our interpreter, on rbpf's, and as native Rust, side by side.
+//!
+//! *Proved*: the verifier accepted the program, and every access is checked against the region and the range that it
+//! proved. *Unproved*: every access is checked against all regions. Fuel is charged in both.
+
+#[path = "../measure/mod.rs"]
+mod measure;
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use measure::{Subject, medians, show, table};
 use trapline_vm::helper::RAW_HELPERS;
-use trapline_vm::interp::{Checked, Code, Predicted};
-use trapline_vm::isa::{Instruction, Kind, assemble};
-use trapline_vm::memory::{Access, Memory, Region};
+use trapline_vm::interp::Code;
+use trapline_vm::isa::{Instruction, assemble};
+use trapline_vm::memory::Memory;
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Loaded, Program, ProgramKind};
+use trapline_vm::verifier::verify;
 
 const RETURN: &str = "mov r0, 0\nexit";
 const PREDICATE: &str = include_str!("predicate.s");
 const LOOP: &str = include_str!("loop.s");
+const SEARCH: &str = include_str!("search.s");
+const HELP: &str = include_str!("help.s");
 
 /// A record that [`PREDICATE`] matches.
 fn record() -> [u8; 64] {
@@ -86,52 +95,83 @@ fn load(text: &str, memory_len: u32) -> Loaded {
     Loaded::new(program, &RAW_HELPERS).expect("the program loads")
 }
 
-/// These programs load from `r1`, which is the buffer, by constant offsets: what a verifier would prove of them.
-fn predicted(loaded: &Loaded) -> Code<Predicted> {
-    Code::predicted(loaded, |pc| {
-        let instruction = loaded.at(pc)?;
-        let Kind::Load(size, _) = instruction.kind() else { return None };
-        let at = u32::try_from(instruction.offset).ok()?;
-        Some(Access { region: Region::Buffer, lo: at, hi: at, size })
-    })
-    .expect("every load is from the buffer")
+/// A needle, and a haystack that ends with it.
+fn haystack() -> Vec<u8> {
+    let needle: Vec<u8> = (0..16).map(|byte| 0x61 + byte).collect();
+    let mut buffer = needle.clone();
+    buffer.extend((0..240u32).map(|byte| (byte * 7 % 26) as u8 + 0x41));
+    buffer.extend(needle);
+    buffer
 }
 
-fn compare(criterion: &mut Criterion, name: &str, text: &str, buffer: &[u8], native: impl Fn() -> u64) {
+fn native_search(buffer: &[u8]) -> u64 {
+    let (needle, haystack) = buffer.split_at(16);
+    haystack.windows(16).position(|window| window == needle).map_or(u64::MAX, |at| at as u64)
+}
+
+#[inline(never)]
+fn identity(first: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    first
+}
+
+fn native_help() -> u64 {
+    let helper: fn(u64, u64, u64, u64, u64) -> u64 = black_box(identity);
+    (0..10).fold(1, |value, _| helper(value, 0, 0, 0, 0))
+}
+
+/// The times of one program: native, ours proved (if the verifier takes it), ours unproved, rbpf.
+fn compare(name: &str, text: &str, buffer: &[u8], native: impl Fn() -> u64) -> Option<Vec<String>> {
     let loaded = load(text, u32::try_from(buffer.len()).expect("a small buffer"));
     let want = native();
-    let mut group = criterion.benchmark_group(name);
-    group.bench_function("native", |bencher| bencher.iter(&native));
-
-    let mut memory = Memory::for_raw(buffer).expect("a small buffer");
-    let code: Code<Checked> = Code::checked(&loaded);
-    assert_eq!(code.run(&mut memory, FUEL_LIMIT_DEFAULT).result, Ok(want));
-    group.bench_function("interpreter, unverified", |bencher| {
-        bencher.iter(|| black_box(&code).run(&mut memory, FUEL_LIMIT_DEFAULT).result);
-    });
-
-    let code = predicted(&loaded);
-    assert_eq!(code.run(&mut memory, FUEL_LIMIT_DEFAULT).result, Ok(want));
-    group.bench_function("interpreter, predicted", |bencher| {
-        bencher.iter(|| black_box(&code).run(&mut memory, FUEL_LIMIT_DEFAULT).result);
-    });
+    let verified = verify(loaded.clone()).unwrap_or_else(|rejection| panic!("{name} is proved\n{rejection}"));
+    let proved = Code::proved(&verified).expect("a proof fits its program");
+    let unproved = Code::checked(&loaded);
+    let memory = || Memory::for_raw(buffer).expect("a small buffer");
+    let (mut memory_proved, mut memory_unproved) = (memory(), memory());
+    assert_eq!(proved.run(&mut memory_proved, FUEL_LIMIT_DEFAULT).result, Ok(want), "{name}");
+    assert_eq!(unproved.run(&mut memory_unproved, FUEL_LIMIT_DEFAULT).result, Ok(want), "{name}");
 
     let bytes = Instruction::to_section(loaded.code());
-    let vm = rbpf::EbpfVmRaw::new(Some(&bytes)).expect("rbpf takes the program");
+    let mut vm = rbpf::EbpfVmRaw::new(Some(&bytes)).expect("rbpf takes the program");
+    vm.register_helper(5, identity).expect("rbpf takes the helper");
     let mut buffer = buffer.to_vec();
-    assert_eq!(vm.execute_program(&mut buffer).expect("rbpf runs it"), want);
-    group.bench_function("rbpf interpreter", |bencher| {
-        bencher.iter(|| black_box(&vm).execute_program(&mut buffer).expect("rbpf runs it"));
-    });
-    group.finish();
+    assert_eq!(vm.execute_program(&mut buffer).expect("rbpf runs it"), want, "{name}");
+    let mut subjects: [Subject<'_>; 4] = [
+        ("native", Box::new(|| _ = black_box(native()))),
+        ("proved", Box::new(|| _ = black_box(black_box(&proved).run(&mut memory_proved, FUEL_LIMIT_DEFAULT)))),
+        ("unproved", Box::new(|| _ = black_box(black_box(&unproved).run(&mut memory_unproved, FUEL_LIMIT_DEFAULT)))),
+        ("rbpf", Box::new(|| _ = black_box(black_box(&vm).execute_program(&mut buffer)))),
+    ];
+    let times = medians(&mut subjects)?;
+    let [native, proved, unproved, rbpf] = times[..] else { return None };
+    let ratio = |of: f64, to: f64| format!("{:.1}", of / to);
+    Some(vec![
+        name.to_owned(),
+        show(native),
+        show(proved),
+        show(unproved),
+        show(rbpf),
+        ratio(rbpf, proved),
+        ratio(rbpf, unproved),
+        ratio(proved, native),
+    ])
 }
 
-fn machine(criterion: &mut Criterion) {
-    let record = record();
-    compare(criterion, "return", RETURN, &[], || black_box(0));
-    compare(criterion, "predicate", PREDICATE, &record, || native_predicate(black_box(&record)));
-    compare(criterion, "loop", LOOP, &[], || native_loop(black_box(1000)));
+fn main() {
+    let (record, haystack) = (record(), haystack());
+    let rows: Vec<Vec<String>> = [
+        compare("`return 0`", RETURN, &[], || black_box(0)),
+        compare("detection predicate, 61 instructions", PREDICATE, &record, || native_predicate(black_box(&record))),
+        compare("loop, 1000 iterations", LOOP, &[], || native_loop(black_box(1000))),
+        compare("search, 241 places", SEARCH, &haystack, || native_search(black_box(&haystack))),
+        compare("ten helper calls", HELP, &[], native_help),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !rows.is_empty() {
+        let head =
+            ["program", "native", "proved", "unproved", "rbpf", "rbpf / proved", "rbpf / unproved", "proved / native"];
+        table(&head, &rows);
+    }
 }
-
-criterion_group!(benches, machine);
-criterion_main!(benches);

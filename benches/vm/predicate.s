@@ -62,4 +62,5 @@ port:
     jgt r8, 0x7e, exit
     mov r0, 1
     exit
+exit:
     exit
