@@ -14,7 +14,7 @@ use trapline_programs::stock;
 use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::isa::assemble;
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Loaded, Program, ProgramKind};
-use trapline_vm::verifier::{Report, load_and_verify, verify};
+use trapline_vm::verifier::{Report, STEPS_MAX, load_and_verify, verify};
 
 /// Bytes of the buffer of the programs made here.
 const MEMORY: u32 = 4096;
@@ -41,9 +41,8 @@ fn stock_rules() {
     }
     rows.sort_by(|a, b| a.proof.total_cmp(&b.proof));
     let at = |share: usize| &rows[(rows.len() - 1) * share / 100];
-    let row = |what: String, row: &Row| {
-        vec![what, row.report.instructions.to_string(), show(row.proof), show(row.load_and_proof)]
-    };
+    let row =
+        |what: String, row: &Row| vec![what, row.instructions.to_string(), show(row.proof), show(row.load_and_proof)];
     println!("\nPrograms of the stock rules: {}", rows.len());
     let list = [
         row("median".to_owned(), at(50)),
@@ -55,7 +54,9 @@ fn stock_rules() {
 
 struct Row {
     name: String,
-    report: Report,
+    instructions: u64,
+    /// What was proved; None if the proof would have taken more than it may.
+    report: Option<Report>,
     /// Nanoseconds of the proof alone.
     proof: f64,
     /// With decoding and cutting into blocks.
@@ -64,7 +65,12 @@ struct Row {
 
 fn measure_one(name: String, program: &Program, helpers: &'static HelperTable) -> Option<Row> {
     let loaded = Loaded::new(program.clone(), helpers).expect("the program loads");
-    let verified = verify(loaded.clone()).unwrap_or_else(|rejection| panic!("{name} is proved\n{rejection}"));
+    let report = match verify(loaded.clone()) {
+        Ok(verified) => Some(verified.report().clone()),
+        // Too much work is an answer, too, and what it costs to find out is of interest.
+        Err(rejection) if rejection.code() == "budget" => None,
+        Err(rejection) => panic!("{name} is proved\n{rejection}"),
+    };
     // A proof takes its program: making the copies is measured by itself and taken off.
     let mut subjects: [Subject<'_>; 4] = [
         ("copy", Box::new(|| _ = black_box(loaded.clone()))),
@@ -74,8 +80,9 @@ fn measure_one(name: String, program: &Program, helpers: &'static HelperTable) -
     ];
     let times = medians(&mut subjects)?;
     let [copy, proof, copy_program, both] = times[..] else { return None };
-    let report = verified.report().clone();
-    Some(Row { name, report, proof: (proof - copy).max(0.0), load_and_proof: (both - copy_program).max(0.0) })
+    let instructions = loaded.instructions().count() as u64;
+    let (proof, load_and_proof) = ((proof - copy).max(0.0), (both - copy_program).max(0.0));
+    Some(Row { name, instructions, report, proof, load_and_proof })
 }
 
 // --- growth
@@ -173,18 +180,21 @@ fn growth() {
     ];
     let mut rows = Vec::new();
     let mut add = |name: String, text: &str| {
-        let Some(Row { name, report, proof, .. }) = measure_one(name, &program(text), &RAW_HELPERS) else { return };
-        let each = proof / report.steps.max(1) as f64;
-        let count = |number: u64| number.to_string();
-        rows.push(vec![
-            name,
-            count(report.instructions.into()),
-            count(report.worst_fuel),
-            count(report.steps),
-            format!("{each:.0} ns"),
-            format!("{} KiB", report.bytes / 1024),
-            show(proof),
-        ]);
+        let Some(Row { name, instructions, report, proof, .. }) = measure_one(name, &program(text), &RAW_HELPERS)
+        else {
+            return;
+        };
+        let mut row = vec![name, instructions.to_string()];
+        row.extend(match report {
+            Some(report) => [
+                report.worst_fuel.to_string(),
+                report.steps.to_string(),
+                format!("{} KiB", report.bytes / 1024),
+                show(proof),
+            ],
+            None => ["refused: too much work".to_owned(), STEPS_MAX.to_string(), String::new(), show(proof)],
+        });
+        rows.push(row);
     };
     let sizes: &[usize] = if is_measuring() { &[50, 500, 5_000, 50_000] } else { &[50, 500] };
     for (name, shape) in SHAPES {
@@ -194,7 +204,7 @@ fn growth() {
     iterations.iter().for_each(|iterations| add(format!("one loop of {iterations}"), &one_loop(*iterations)));
     add("like C".to_owned(), LIKE_C);
     if !rows.is_empty() {
-        let head = ["program", "instructions", "worst fuel", "steps", "a step", "states at a time", "proof"];
+        let head = ["program", "instructions", "worst fuel", "steps", "states at a time", "proof"];
         println!("\nAs programs grow:");
         table(&head, &rows);
     }
