@@ -318,6 +318,19 @@ fn by_hand() -> Vec<(Program, &'static HelperTable)> {
             "ways",
             "ldxb r3, [r1]\nmov r0, 0\njset r3, 1, a\nstdw [r10-8], 3\nldxdw r0, [r10-8]\nja b\na: lddw r0, 0x1122334455667788\nstxdw [r10-24], r0\nb: add r0, r3\nexit",
         ),
+        (
+            "loop",
+            "mov r3, 0\nmov r0, 0\nround: mov r4, r1\nadd r4, r3\nldxb r5, [r4]\nadd r0, r5\nstxb [r4], r0\n\
+             add r3, 1\njlt r3, 8, round\nexit",
+        ),
+        (
+            "calls",
+            "mov r6, r1\nldxb r7, [r6]\nstxdw [r10-8], r7\nmov r8, 3\ncall local outer\nldxdw r2, [r10-8]\n\
+             add r0, r2\nadd r0, r8\nexit\n\
+             outer: mov r8, r1\nstxdw [r10-16], r8\nldxb r1, [r8+1]\ncall local inner\nldxdw r3, [r10-16]\n\
+             stxb [r3], r0\nexit\n\
+             inner: stxdw [r10-512], r1\nmov r0, r1\nldxdw r2, [r10-512]\nadd r0, r2\nexit",
+        ),
     ];
     let raws = raws.map(|(name, text)| (raw(name, text, 32), &RAW_HELPERS));
     let keepers = keepers().map(|program| (program, &RAW_HELPERS));
