@@ -99,7 +99,7 @@ pub enum MapKind {
     LruHash,
     /// For each key, amounts summed over a sliding window of `panes` equal parts of time. It ends with the part of the
     /// key's latest time, so it holds every amount of the last `window_ns` less one part, none that is older than
-    /// `window_ns`, and sums are exact for what it holds. A full one gives up the coldest key.
+    /// the parts together (`window_ns`, rounded up to a multiple of `panes`), and sums are exact for what it holds. A full one gives up the coldest key.
     Window {
         /// Length of the window in nanoseconds of event time.
         window_ns: u64,
@@ -230,7 +230,7 @@ pub struct Placement {
 
 /// A region has no room for a map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no room for map `{name}`: its values take {needed} bytes, {left} are left")]
+#[error("no room for map `{name}`: {}", self.why())]
 pub struct NoRoomForMap {
     /// The map.
     pub name: String,
@@ -238,6 +238,16 @@ pub struct NoRoomForMap {
     pub needed: u64,
     /// Bytes that are left in its region.
     pub left: u64,
+}
+
+impl NoRoomForMap {
+    fn why(&self) -> String {
+        if self.needed > self.left {
+            format!("its values take {} bytes, {} are left", self.needed, self.left)
+        } else {
+            format!("there are {MEMORY_MAPS_MAX} maps already")
+        }
+    }
 }
 
 impl Placement {
@@ -319,6 +329,38 @@ impl Refusal {
             Self::Exists => -17,
             Self::Missing => -2,
             Self::Invalid => -22,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_maps_at_its_limit() {
+        let kind = MapKind::Seen { ttl_ns: 1 };
+        let decl = MapDecl { name: "m".to_owned(), kind, key_len: 1, value_len: 0, entries: 1, contents: Vec::new() };
+        let mut placement = Placement { next_id: MEMORY_MAPS_MAX - 2, ..Placement::default() };
+        for id in [MEMORY_MAPS_MAX - 2, MEMORY_MAPS_MAX - 1] {
+            assert_eq!(placement.place(decl.clone()).map(|map| map.id), Ok(MapId(id)));
+        }
+        let error = placement.place(decl).unwrap_err();
+        assert_eq!(error.to_string(), "no room for map `m`: there are 65536 maps already");
+    }
+
+    #[test]
+    fn the_room_of_values_at_its_limit() {
+        let entries = PAGE_LEN / 8;
+        for (entries, good) in [(entries - 1, true), (entries, true), (entries + 1, false)] {
+            let mut placement =
+                Placement { values_len: Region::MapValues.capacity_max() - PAGE_LEN, ..Placement::default() };
+            let name = "m".to_owned();
+            let decl = MapDecl { name, kind: MapKind::Array, key_len: 4, value_len: 8, entries, contents: Vec::new() };
+            let before = placement.clone();
+            let placed = placement.place(decl);
+            assert_eq!(placed.is_ok(), good, "{entries}");
+            assert!(good || placement == before, "what was refused takes no room");
         }
     }
 }

@@ -8,7 +8,8 @@
 //!           10.129.0.0/16    10.200.0.0/16
 //! ```
 //!
-//! As `kernel/bpf/lpm_trie.c` of Linux does it. A way down is no longer than the longest prefix has bits, and one. A
+//! As `kernel/bpf/lpm_trie.c` of Linux does it, but that a full trie answers as every full map here does (`-E2BIG`;
+//! Linux answers `-ENOSPC`). A way down is no longer than the longest prefix has bits, and one. A
 //! node compares what its parent has not compared yet, so a look-up reads the key once.
 
 use super::index::{Places, mark};

@@ -707,6 +707,12 @@ mod tests {
         let saved = (8 * 64 * size_of::<(u8, RegType)>() / STATE_STEP_LEN) as u64;
         let each = (with(200) - with(100)) / 100;
         assert!(each >= saved, "{each} steps a block");
+        // A small state costs nothing beside the instruction and the two states that the branch hands on.
+        let small = |count: usize| {
+            let text = "ldxb r0, [r1]\n".to_owned() + &"jeq r0, 1, +0\n".repeat(count) + "mov r0, 0\nexit";
+            verify(load(&text)).unwrap().report().steps
+        };
+        assert!((small(200) - small(100)) / 100 <= 3);
         // A loop of such blocks without a bound is given up all the sooner.
         let endless = text.clone() + "a: ldxb r3, [r1]\njeq r3, 1, +0\nadd r0, r3\njne r0, 1, a\nmov r0, 0\nexit";
         let rejection = verify(load(&endless)).unwrap_err();

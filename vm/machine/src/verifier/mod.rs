@@ -107,8 +107,8 @@ use crate::helper::HelperTable;
 use crate::memory::Access;
 use crate::program::{Loaded, Program};
 
-/// Steps of a proof: instructions looked at, and states handed on; more for states that hold much. A program without loops takes less than four per
-/// instruction slot, so the longest one fits.
+/// Steps of a proof: instructions looked at, and states handed on; more for states that hold much. A program without
+/// loops and calls takes less than four per instruction slot, so the longest one fits.
 pub const STEPS_MAX: u64 = 1_000_000;
 /// Steps for which a loop is followed iteration by iteration each time that it is entered, before it is tried to
 /// prove something of all iterations that are left at once.
