@@ -356,6 +356,63 @@ fn whatever_the_file_it_is_refused_or_runs() {
     assert!(read * 10 > count && proved * 20 > count, "{count} files: {read} read, {proved} proved");
 }
 
+/// Maps as users of libbpf write them, with its macros, for all kinds that both have.
+#[test]
+fn maps_declared_by_types_load() {
+    let Some(clang) = clang() else { return };
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("typed.c");
+    let text = r#"#include "trapline.h"
+#define __uint(name, val) int (*name)[val]
+#define __type(name, val) typeof(val) *name
+struct key { u32 bits; u8 address[16]; };
+typedef struct { u64 count; u32 last[3]; } value_t;
+struct { __uint(type, 2); __uint(max_entries, 4); __type(key, u32); __type(value, const volatile u64); } counts SEC(".maps");
+struct { __uint(type, 1); __uint(max_entries, 100); __uint(key_size, 6); __type(value, value_t); } known SEC(".maps");
+struct { __uint(type, 9); __uint(max_entries, 200); __type(key, char[16]); __type(value, void *); } recent SEC(".maps");
+struct { __uint(type, 11); __uint(max_entries, 50); __uint(map_flags, 1); __type(key, struct key); __type(value, u8); }
+    nets SEC(".maps");
+
+TL_RAW int first(u8 *buffer, u64 len)
+{
+    u32 index = len & 3;
+    u64 *count = tl_lookup(&counts, &index);
+    if (count)
+        ++*count;
+    return (tl_lookup(&known, buffer) != 0) + (tl_lookup(&recent, buffer) != 0) + (tl_lookup(&nets, buffer) != 0);
+}
+"#;
+    fs::write(&source, text).unwrap();
+    for processor in PROCESSORS {
+        build(&clang, &source, processor, folder.path());
+        let said = succeeds(&["verify", "--format", "json", "--memory", "20", "typed.o"], folder.path());
+        let answer: Value = serde_json::from_str(&said).unwrap();
+        let maps: Vec<Value> =
+            answer["proved"]["capabilities"]["maps"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
+        let parts = ["name", "kind", "key_bytes", "value_bytes", "entries"];
+        let maps: Vec<Value> = maps.iter().map(|map| json!(parts.map(|part| map[part].clone()))).collect();
+        let expected = [
+            json!(["counts", "array", 4, 8, 4]),
+            json!(["known", "hash", 6, 24, 100]),
+            json!(["recent", "lru_hash", 16, 8, 200]),
+            json!(["nets", "lpm_trie", 20, 1, 50]),
+        ];
+        assert_eq!(maps, expected);
+    }
+    // Without debug information there are no types.
+    let bare = Command::new(&clang)
+        .args(["-O2", "-target", "bpf", "-c", "typed.c", "-o", "bare.o", "-I"])
+        .arg(root().join("docs/c"))
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(bare.success());
+    let refused = trapline(&["verify", "bare.o"], folder.path());
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("section `.maps`, symbol `counts`") && said.contains("`-g`"), "{said}");
+}
+
 /// Raw programs are proved, and lines of refusals are those of the C file.
 #[test]
 fn raw_programs_of_an_object_file_are_proved() {

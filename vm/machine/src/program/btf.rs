@@ -1,8 +1,8 @@
 //! BTF as far as we need it: the strings, and which instruction comes from which source line.
 //!
 //! Compilers for BPF put types into a section `.BTF` and what belongs to code into `.BTF.ext` (the kernel's
-//! `Documentation/bpf/btf.rst` has the format, `include/uapi/linux/btf.h` the numbers). We read the strings and the
-//! `line_info` table and nothing else; what we write has, beside these, one type for each function, so that tools that
+//! `Documentation/bpf/btf.rst` has the format, `include/uapi/linux/btf.h` the numbers). We read the strings, the
+//! `line_info` table, and of the types what declares maps (`elf/typed.rs`); what we write has, beside these, one type for each function, so that tools that
 //! show BPF with its source lines show ours.
 //!
 //! ```text
@@ -98,6 +98,12 @@ fn part<'b>(bytes: &'b [u8], header: u32, at: usize, what: &'static str) -> Resu
 pub(super) fn strings(btf: &[u8]) -> Result<&[u8], BtfError> {
     let header = header_len(btf, HEADER_LEN)?;
     part(btf, header, 16, "strings")
+}
+
+/// The types of `.BTF`.
+pub(super) fn types(btf: &[u8]) -> Result<&[u8], BtfError> {
+    let header = header_len(btf, HEADER_LEN)?;
+    part(btf, header, 8, "types")
 }
 
 /// The string that begins at an offset; None if it is not there, too long or not UTF-8.

@@ -10,6 +10,7 @@ use super::input::{File, Home, Relocation, Section, Symbol, at_most};
 use super::lines::Lines;
 use super::number::{self, MAP_RECORD_LEN};
 use super::read::{Role, role};
+use super::typed::Types;
 use super::{ElfError, ElfReason, Place, SourceLines};
 
 /// `R_BPF_64_64`: a wide load's 64 bits.
@@ -141,6 +142,7 @@ enum MapKey {
 struct Flattener<'f, 'd> {
     file: &'f File<'d>,
     functions: &'f Functions<'d>,
+    types: &'f Types<'d>,
     flat: Flat<'d>,
     maps: HashMap<MapKey, u32>,
     /// Where functions were put, by section and first slot.
@@ -154,11 +156,13 @@ pub(super) fn flatten<'d>(
     file: &File<'d>,
     functions: &Functions<'d>,
     lines: &Lines<'d>,
+    types: &Types<'d>,
     program: &Function<'d>,
 ) -> Result<Flat<'d>, ElfError> {
     let mut flattener = Flattener {
         file,
         functions,
+        types,
         flat: Flat::default(),
         maps: HashMap::new(),
         placed: HashMap::new(),
@@ -345,13 +349,16 @@ impl<'d> Flattener<'_, 'd> {
             Role::Data => (MapKey::Data(section), VALUE_BY_INDEX),
             Role::Rule(_) | Role::Raw | Role::Text => return address("addresses of functions are not supported"),
             Role::Predicates => return address("a predicate has no address: `tl_true` and `tl_known` test it"),
+            Role::Other if home.name == "maps" => {
+                return address("maps of a section `maps` are not read: declare them with `TL_MAP`, in `.maps`");
+            }
             Role::Other => return address("programs have no access to this section"),
         };
         let index = match self.maps.get(&key) {
             Some(index) => *index,
             None => {
                 let decl = match key {
-                    MapKey::Declared(section, at) => declared(self.file, section, at),
+                    MapKey::Declared(section, at) => declared(self.file, self.types, section, at),
                     MapKey::Data(_) => data(home),
                 };
                 let index = self.flat.maps.len() as u32;
@@ -366,18 +373,23 @@ impl<'d> Flattener<'_, 'd> {
     }
 }
 
-/// The map that a record of `.maps` declares.
-pub(super) fn declared(file: &File<'_>, section: usize, at: u64) -> Result<MapDecl, ElfReason> {
+/// The map that a symbol of `.maps` declares.
+pub(super) fn declared(file: &File<'_>, types: &Types<'_>, section: usize, at: u64) -> Result<MapDecl, ElfReason> {
     let is_map = |symbol: &&Symbol<'_>| {
-        symbol.home == Home::Section(section)
-            && symbol.value == at
-            && symbol.size == MAP_RECORD_LEN as u64
-            && !symbol.is_section
+        symbol.home == Home::Section(section) && symbol.value == at && symbol.size > 0 && !symbol.is_section
     };
     let symbol = file.symbols.iter().find(is_map).ok_or(ElfReason::NotAMap)?;
     let data = file.sections.get(section).map_or(&[][..], |section| section.data);
-    let record = usize::try_from(at).ok().and_then(|at| data.get(at..)?.get(..MAP_RECORD_LEN));
-    number::map(symbol.name, record.ok_or(ElfReason::NotAMap)?).map_err(ElfReason::Map)
+    let len = usize::try_from(symbol.size).map_err(|_| ElfReason::NotAMap)?;
+    let bytes = usize::try_from(at).ok().and_then(|at| data.get(at..)?.get(..len)).ok_or(ElfReason::NotAMap)?;
+    // A record is never all zero: there is no kind 0.
+    if bytes.iter().all(|byte| *byte == 0) {
+        return types.map(symbol.name).map_err(ElfReason::TypedMap);
+    }
+    if len != MAP_RECORD_LEN {
+        return Err(ElfReason::NotAMap);
+    }
+    number::map(symbol.name, bytes).map_err(ElfReason::Map)
 }
 
 /// A section of data as a map of one value.

@@ -48,6 +48,9 @@
 //! 24 u32 panes of a window, members of a distinct counter (else 0)     28 u32 zero
 //! ```
 //!
+//! A symbol whose bytes are all zero is a map that is declared by types, as libbpf has it (`__uint`, `__type`); `.BTF`
+//! then says what it is.
+//!
 //! Numbers that only linking knows are undefined symbols: a wide load of one (`R_BPF_64_64`, addend 0) yields
 //!
 //! | symbol | number |
@@ -94,6 +97,7 @@ mod number;
 mod read;
 mod strings;
 mod table;
+mod typed;
 mod write;
 
 #[cfg(test)]
@@ -317,6 +321,12 @@ pub enum ElfReason {
     /// Not the beginning of a map.
     #[error("this is no map: each map of `.maps` is a symbol of 32 bytes, as `TL_MAP` declares it")]
     NotAMap,
+    /// A map that is declared by types, and cannot be read.
+    #[error(
+        "a map declared by types (`__uint`, `__type`): {0}; or declare it with `TL_ARRAY`, `TL_HASH`, `TL_LRU_HASH`, \
+         `TL_LPM_TRIE`, `TL_WINDOW`, `TL_DISTINCT` or `TL_SEEN` of `trapline.h`"
+    )]
+    TypedMap(String),
     /// A map that makes no sense.
     #[error("map: {0}")]
     Map(&'static str),

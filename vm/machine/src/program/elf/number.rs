@@ -37,6 +37,17 @@ pub(super) fn map_record(decl: &MapDecl) -> Option<[u8; MAP_RECORD_LEN]> {
     record.try_into().ok()
 }
 
+/// The kind of map that Linux has under a number, as far as we have it.
+pub(super) fn linux_kind(number: u32) -> Option<MapKind> {
+    match number {
+        HASH => Some(MapKind::Hash),
+        ARRAY => Some(MapKind::Array),
+        LRU_HASH => Some(MapKind::LruHash),
+        LPM_TRIE => Some(MapKind::LpmTrie),
+        _ => None,
+    }
+}
+
 /// The map of a record of `.maps`.
 pub(super) fn map(name: &str, record: &[u8]) -> Result<MapDecl, &'static str> {
     let word = |at: usize| record.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));

@@ -11,6 +11,7 @@ use super::flatten::{self, Constant, Flat, Function, Functions, MAP_BY_INDEX, R_
 use super::input::{File, Home, Section, Symbol, at_most};
 use super::lines::Lines;
 use super::table::{self, Entry, MapEntry};
+use super::typed::Types;
 use super::{
     ElfError, ElfReason, ObjectFile, PROGRAMS_MAX, Place, RawObject, RuleMeta, RuleObject, SLOTS_TOTAL_MAX,
     SourceLines, strings,
@@ -69,6 +70,7 @@ pub fn read(bytes: &[u8], catalogue: &Catalogue) -> Result<ObjectFile, ElfError>
     let mut read = Reader {
         functions: Functions::of(&file)?,
         lines: Lines::of(&file)?,
+        types: Types::of(&file),
         file: &file,
         catalogue,
         rules: metas.into_iter().map(|meta| RuleObject { meta, ..RuleObject::default() }).collect(),
@@ -96,6 +98,7 @@ struct Reader<'f, 'd> {
     file: &'f File<'d>,
     functions: Functions<'d>,
     lines: Lines<'d>,
+    types: Types<'d>,
     catalogue: &'f Catalogue,
     rules: Vec<RuleObject>,
     raw: Vec<RawObject>,
@@ -127,12 +130,12 @@ impl<'d> Reader<'_, 'd> {
             let Some(section) = self.file.sections.get(function.section) else { continue };
             match role(section) {
                 Role::Rule(classes) => {
-                    let flat = flatten::flatten(self.file, &self.functions, &self.lines, function)?;
+                    let flat = flatten::flatten(self.file, &self.functions, &self.lines, &self.types, function)?;
                     self.count(flat.code.len())?;
                     self.add_rule(function, classes, flat, &kinds)?;
                 }
                 Role::Raw => {
-                    let flat = flatten::flatten(self.file, &self.functions, &self.lines, function)?;
+                    let flat = flatten::flatten(self.file, &self.functions, &self.lines, &self.types, function)?;
                     self.count(flat.code.len())?;
                     if let Some(constant) = flat.constants.into_iter().next() {
                         return Err(ElfError { place: constant.place, reason: ElfReason::RawConstant });
@@ -450,7 +453,7 @@ impl<'d> Reader<'_, 'd> {
         let home = self.file.sections.get(section).ok_or(no_map.clone())?;
         let is_declared = role(home) == Role::Maps;
         let decl = if is_declared {
-            let decl = flatten::declared(self.file, section, symbol.value)?;
+            let decl = flatten::declared(self.file, &self.types, section, symbol.value)?;
             MapDecl { name: entry.name, ..decl }
         } else {
             let is_constant = home.name.starts_with(".rodata");

@@ -270,6 +270,100 @@ fn what_a_compiler_makes_is_put_together() {
     assert_eq!(maps, [("counts", MapKind::Hash, 0), (".rodata", MapKind::Data, 5)]);
 }
 
+/// `made` with the map declared by types: zeros in `.maps`, and a `.BTF` that says what it is.
+fn made_of_types(with_btf: bool) -> Made {
+    let mut made = Made::new();
+    let code = made.code("rule/process.exec", "lddw r1, 0\nmov r0, 0\nexit");
+    made.symbol("one", Some((code, 0, 32)), true);
+    let maps = made.section(".maps", &[0; 32]);
+    let counts = made.symbol("counts", Some((maps, 0, 32)), false);
+    made.relocate(code, 0, counts, 1);
+    if with_btf {
+        let strings = b"\0type\0max_entries\0key\0value\0counts\0";
+        // 1 int; 2, 3 a number 9; 4, 5 a number 16; 6 pointer to int; 7 array of three; 8 pointer to it; 9 the map
+        let (ty, entries, key, value, counts) = (1, 6, 18, 22, 28);
+        let types: &[u32] = &[
+            0,
+            1 << 24,
+            4,
+            32, // int
+            0,
+            3 << 24,
+            0,
+            1,
+            1,
+            9,
+            0,
+            2 << 24,
+            2, // __uint(type, 9)
+            0,
+            3 << 24,
+            0,
+            1,
+            1,
+            16,
+            0,
+            2 << 24,
+            4, // __uint(max_entries, 16)
+            0,
+            2 << 24,
+            1, // __type(key, int)
+            0,
+            3 << 24,
+            0,
+            1,
+            1,
+            3,
+            0,
+            2 << 24,
+            7, // __type(value, int[3])
+            0,
+            4 << 24 | 4,
+            32,
+            ty,
+            3,
+            0,
+            entries,
+            5,
+            64,
+            key,
+            6,
+            128,
+            value,
+            8,
+            192,
+            counts,
+            14 << 24,
+            9,
+            1,
+        ];
+        let types: Vec<u8> = types.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut btf = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
+            btf.extend_from_slice(&word.to_le_bytes());
+        }
+        btf.extend(types);
+        btf.extend(strings);
+        made.section(".BTF", &btf);
+    }
+    made
+}
+
+#[test]
+fn maps_declared_by_types_are_maps() {
+    let file = made_of_types(true).read().unwrap();
+    let expected = MapDecl { value_len: 12, entries: 16, ..map("counts", MapKind::LruHash) };
+    assert_eq!(file.rules[0].programs[0].maps, [expected]);
+    let error = made_of_types(false).error();
+    assert!(
+        error.starts_with(
+            "section `.maps`, symbol `counts`: a map declared by types (`__uint`, `__type`): the file has no types \
+             (`.BTF`): compile it with `-g`; or declare it with `TL_ARRAY`"
+        ),
+        "{error}"
+    );
+}
+
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     let mut bad = made();
@@ -305,7 +399,7 @@ fn what_is_not_supported_is_refused_by_name() {
         bad.symbol("one", Some((code, 0, assemble(text).unwrap().code.len() as u64 * 8)), true);
         let place = section.map(|section| match section {
             ".text" => (bad.code(".text", "exit\nexit"), 8, 0),
-            other => (bad.section(other, &[0; 64]), 0, 8),
+            other => (bad.section(other, &[1; 64]), 0, 8),
         });
         let symbol = bad.symbol(name, place, false);
         bad.relocate(code, 0, symbol, ty);
@@ -475,7 +569,9 @@ fn slots_of_all_programs_at_and_over_their_number() {
 fn whatever_the_bytes_reading_ends() {
     let catalogue = catalogue();
     let mut good = 0;
-    for bytes in [write(&[sample()], "MIT").unwrap(), made().elf.write().unwrap()] {
+    for bytes in
+        [write(&[sample()], "MIT").unwrap(), made().elf.write().unwrap(), made_of_types(true).elf.write().unwrap()]
+    {
         for at in 0..bytes.len() {
             good += usize::from(read(&bytes[..at], &catalogue).is_ok());
             for value in [0, 1, 0x7f, 0x80, 0xff] {
