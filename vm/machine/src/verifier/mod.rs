@@ -23,17 +23,18 @@
 //! # How it works
 //!
 //! ```text
-//! Loaded ─ cfg ──────── functions, their blocks and loops in weak topological order (`wto`)
+//! Loaded ─ flow ─────── functions, their blocks and loops in weak topological order
 //!            │          (recursion, code that nothing leads to, shared code: refused)
 //!          explore ──── block after block; states meet where paths meet, and carry what they cost
 //!            │  calls       local calls, each with the state of its caller
-//!            │  loops       iteration by iteration; long ones as a whole: guess (`widen`), check,
-//!            │              count (`induction`)
-//!            │  assertion   what must hold before an instruction, as data
+//!            │  loops       iteration by iteration; long ones as a whole: guess, check, count (`induction`)
+//!            │  notes       accesses, what is reached and used
+//!          instruction  each one on the way
+//!            │  assertion   what must hold before it, as data
 //!            │  check       does the state entail it? never changes the state
 //!            │  transfer    the state afterwards; never judges
-//!            │  state       registers and frames: scalar (tnum, interval) or pointer into one object
-//!          notes ────── accesses, what is reached and used
+//!          state ────── registers and frames: a number, or a pointer into one object; copies, joins, widening
+//!          number ───── sets of numbers: known bits and bounds, and what arithmetic and comparisons make of them
 //!            ▼
 //!        Verified, Report        or Rejection (reason, report)
 //! ```
@@ -62,46 +63,23 @@
 //! assert_eq!(verify(bad).unwrap_err().code(), "out-of-bounds");
 //! ```
 
-mod assertion;
-mod bits;
-mod calls;
-mod capability;
-mod cfg;
-mod check;
-mod context;
 mod explore;
 mod fault;
-mod induction;
-mod interval;
-mod links;
-#[cfg(test)]
-mod loop_tests;
-mod loops;
-mod notes;
-mod path;
+mod flow;
+mod instruction;
+mod number;
 mod reason;
 mod report;
-mod scalar;
 mod state;
-mod tnum;
-mod transfer;
-mod waiting;
-mod widen;
-mod wto;
 
-pub use assertion::{Assertion, Mode, Place};
-pub use bits::Bits;
-pub use check::POINTER_OFFSET_MAX;
 #[cfg(feature = "planted-faults")]
 pub use fault::{Fault, plant};
-pub use interval::{Signed, Unsigned};
-pub use links::Held;
+pub use flow::LOOP_NESTING_MAX;
+pub use instruction::{Assertion, Mode, POINTER_OFFSET_MAX, Place};
+pub use number::{Bits, Scalar, Signed, Tnum, Unsigned};
 pub use reason::{Granted, Reason};
 pub use report::{Cause, Counter, Decision, LoopProof, ProvedLoop, Rejection, Report, Turn};
-pub use scalar::Scalar;
-pub use state::{AbstractState, Bytes, Pointer, RegType, Stack, Why};
-pub use tnum::Tnum;
-pub use wto::LOOP_NESTING_MAX;
+pub use state::{AbstractState, Bytes, Held, Pointer, RegType, Stack, Why};
 
 use crate::helper::HelperTable;
 use crate::memory::Access;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::flow::LOOP_NESTING_MAX;
 use super::state::{Pointer, RegType, Why, region_name};
-use super::wto::LOOP_NESTING_MAX;
 use crate::helper::{ArgType, MapKinds};
 use crate::isa::{Size, Width};
 use crate::memory::{FRAMES_MAX, Region};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::assertion::Assertion;
+use super::instruction::Assertion;
 use super::reason::Reason;
 use super::state::RegType;
 use crate::program::LoadError;

@@ -1,0 +1,165 @@
+//! States as a whole: copies, calls, joins, and how they read.
+
+use super::*;
+use crate::verifier::number::{Bits, Scalar};
+
+fn bytes(start: u32, len: u32) -> Bytes {
+    Bytes::new(start, len).unwrap()
+}
+
+fn record(offset: u64) -> RegType {
+    RegType::pointer(Region::Record, offset)
+}
+
+#[test]
+fn copies_meet_where_both_paths_have_them() {
+    let mut ours = AbstractState::entry();
+    ours.set(3, RegType::unknown());
+    ours.copy(4, 3);
+    ours.save(0, bytes(504, 8), 3);
+    ours.copy(6, 3);
+    let mut theirs = AbstractState::entry();
+    theirs.set(3, RegType::unknown());
+    theirs.copy(4, 3);
+    theirs.set(6, RegType::unknown());
+    theirs.save(0, bytes(504, 8), 6);
+    // Written in another order, they are the same all the same.
+    let mut again = AbstractState::entry();
+    again.set(6, RegType::unknown());
+    again.copy(3, 6);
+    again.save(0, bytes(504, 8), 6);
+    again.copy(4, 6);
+    assert_eq!(again, ours);
+    let before = ours.clone();
+    ours.join(&theirs);
+    assert!(ours.same(3, 4) && !ours.same(3, 6) && ours.is_consistent());
+    ours.refine(6, RegType::exact(7));
+    // Of r6 and the slot it is so in both, as well.
+    assert_eq!(ours.stack().saved(bytes(504, 8)), Some(RegType::exact(7)));
+    assert_eq!(ours.get(3), RegType::unknown());
+    // A slot that is not saved on one path is linked to nothing.
+    let mut ours = before.clone();
+    let mut theirs = before.clone();
+    theirs.store(0, bytes(504, 1), RegType::exact(0));
+    ours.join(&theirs);
+    assert!(ours.is_consistent() && ours.same(3, 6));
+    assert_eq!(ours.stack().saved(bytes(504, 8)), None);
+    // A constant has nothing to learn, so its copies cost nothing.
+    let mut state = AbstractState::entry();
+    state.set(3, RegType::exact(1));
+    state.copy(4, 3);
+    assert!(!state.same(3, 4) && state.bytes() < before.bytes());
+}
+
+#[test]
+fn links_that_do_not_hold_are_noticed() {
+    let mut state = AbstractState::entry();
+    state.set(3, RegType::unknown());
+    state.copy(4, 3);
+    state.save(0, bytes(504, 8), 3);
+    assert!(state.is_consistent());
+    // Past the methods that end links.
+    state.stack_mut().store(bytes(504, 8), RegType::exact(1));
+    assert!(!state.is_consistent());
+}
+
+#[test]
+fn a_state_reads_well() {
+    let mut state = AbstractState::entry();
+    state.set(1, record(0));
+    state.set(0, RegType::Scalar(Scalar::range(0, 2, Bits::B64)));
+    state.set(4, RegType::Unusable(Why::Call));
+    state.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    state.stack_mut().store(bytes(500, 4), RegType::exact(7));
+    state.stack_mut().store(bytes(488, 2), RegType::exact(7));
+    assert_eq!(
+        state.to_string(),
+        "r0=0..=2  r1=pointer to record  r4=undefined since a call  r10=pointer to frame  \
+         stack [-8]=7 [-12..-8] [-24..-22]"
+    );
+    assert!(state.is_consistent());
+}
+
+#[test]
+fn a_call_has_a_frame_of_its_own_and_gives_back_what_it_must() {
+    let mut state = AbstractState::entry();
+    for register in 0..10 {
+        state.set(register, RegType::exact(u64::from(register)));
+    }
+    state.set(6, record(8));
+    state.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    let before = state.clone();
+    state.enter_call();
+    assert!(state.is_consistent());
+    assert_eq!(state.depth(), 1);
+    for register in [0, 6, 7, 8, 9] {
+        assert_eq!(state.get(register), RegType::Unusable(Why::Caller));
+    }
+    assert_eq!((state.get(5), state.get(10).to_string()), (RegType::exact(5), "pointer to frame#1".to_owned()));
+    assert_eq!(state.stack(), &Stack::default());
+    assert_eq!((state.frame(0), state.frame(1)), (Some(before.stack()), Some(state.stack())));
+    assert_eq!(state.frame(2), None);
+    assert_eq!(
+        state.to_string(),
+        "r1=1  r2=2  r3=3  r4=4  r5=5  r10=pointer to frame#1  \
+         caller 0: r6=pointer to record+8 r7=7 r8=8 r9=9 stack [-8]=7"
+    );
+    // The callee writes its own frame and the caller's.
+    state.stack_mut().store(bytes(504, 8), RegType::exact(1));
+    state.frame_mut(0).unwrap().store(bytes(496, 8), RegType::exact(2));
+    state.set(0, RegType::exact(9));
+    state.set(6, RegType::exact(0));
+    assert!(state.leave_call() && state.is_consistent());
+    assert_eq!(state.get(0), RegType::exact(9));
+    for register in 1..=5 {
+        assert_eq!(state.get(register), RegType::Unusable(Why::Call));
+    }
+    for register in 6..=10 {
+        assert_eq!(state.get(register), before.get(register));
+    }
+    assert_eq!(state.stack().to_string(), "[-8]=7 [-16]=2");
+    assert!(!state.leave_call());
+}
+
+#[test]
+fn addresses_in_a_frame_end_with_it() {
+    let mut state = AbstractState::entry();
+    state.enter_call();
+    state.enter_call();
+    let (own, other) = (state.get(10), RegType::frame_pointer(0));
+    for frame in [0, 1] {
+        state.frame_mut(frame).unwrap().store(bytes(504, 8), own);
+        state.frame_mut(frame).unwrap().store(bytes(496, 8), other);
+    }
+    state.set(0, own);
+    assert!(state.is_consistent() && state.leave_call() && state.is_consistent());
+    assert_eq!(state.get(0), RegType::Unusable(Why::Call));
+    for frame in [0, 1] {
+        let stack = state.frame(frame).unwrap();
+        assert_eq!((stack.saved(bytes(504, 8)), stack.saved(bytes(496, 8))), (None, Some(other)));
+        assert_eq!(stack.first_uninitialised(bytes(496, 16)), Some(504));
+    }
+    // One that is left over, against the rules, is noticed.
+    state.set(3, own);
+    assert!(!state.is_consistent());
+    state.set(3, RegType::exact(0));
+    assert!(state.is_consistent());
+    state.stack_mut().store(bytes(488, 8), own);
+    assert!(!state.is_consistent());
+}
+
+#[test]
+fn joining_states_joins_their_callers() {
+    let mut ours = AbstractState::entry();
+    ours.set(6, RegType::exact(1));
+    ours.enter_call();
+    let mut theirs = ours.clone();
+    ours.frame_mut(0).unwrap().store(bytes(504, 8), RegType::exact(4));
+    theirs.frame_mut(0).unwrap().store(bytes(504, 8), RegType::exact(5));
+    theirs.frame_mut(0).unwrap().store(bytes(496, 8), RegType::exact(6));
+    assert!(theirs.bytes() > ours.bytes());
+    ours.join(&theirs);
+    assert_eq!(ours.frame(0).unwrap().to_string(), "[-8]=4..=5");
+    assert!(ours.is_consistent() && ours.leave_call());
+    assert_eq!(ours.get(6), RegType::exact(1));
+}
