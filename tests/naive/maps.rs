@@ -208,7 +208,8 @@ impl NaiveMap {
         let entry = self.note(key, time, window_ns);
         entry.latest = entry.latest.max(time);
         let latest = entry.latest;
-        let first = (latest + 1).saturating_sub(window_ns);
+        // One more than the latest time may be more than there are times.
+        let first = (u128::from(latest) + 1).saturating_sub(window_ns.into()) as u64;
         let late = time < first;
         let known = entry.members.entry(member.to_vec()).or_default();
         *known = (*known).max(time.max(first));
