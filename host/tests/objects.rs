@@ -356,6 +356,39 @@ fn whatever_the_file_it_is_refused_or_runs() {
     assert!(read * 10 > count && proved * 20 > count, "{count} files: {read} read, {proved} proved");
 }
 
+/// A file that cannot be read is named, with the place in it; none of its text is shown, which is base 64.
+#[test]
+fn broken_object_files_are_told_in_plain_words() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("broken.o"), "no ELF").unwrap();
+    let why = "not a BPF object file: there is no header of a 64-bit ELF file";
+    let refused = |arguments: &[&str]| {
+        let output = trapline(arguments, folder.path());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
+        for said in &said {
+            assert!(!said.contains("#!trapline-object") && !said.contains("mistake"), "{arguments:?}: {said}");
+        }
+        said
+    };
+    let [said, _] = refused(&["--color", "never", "verify", "broken.o"]);
+    assert_eq!(said, format!("refused  broken.o  broken.o\nerror[bad-object]: {why}\n"));
+    let [_, said] = refused(&["--color", "never", "check", "broken.o"]);
+    assert!(said.starts_with(&format!("error[bad-object]: {why}\n--> broken.o\n")), "{said}");
+    let [_, said] = refused(&["--color", "never", "compile", "broken.o", "-o", "objects"]);
+    assert!(said.starts_with(&format!("error[bad-object]: {why}\n--> broken.o\n")), "{said}");
+    let json = |arguments: &[&str]| serde_json::from_str::<Value>(&refused(arguments)[0]).unwrap();
+    let answer = json(&["verify", "--format", "json", "broken.o"]);
+    assert_eq!(answer["file"], "broken.o");
+    assert_eq!((&answer["refused"]["code"], &answer["refused"]["message"]), (&json!("bad-object"), &json!(why)));
+    let answer = json(&["check", "--format", "json", "broken.o"]);
+    let told = json!({
+        "code": "bad-object", "level": "error", "message": why,
+        "labels": [{ "file": "broken.o", "text": "this object file" }], "help": [],
+    });
+    assert_eq!(answer["diagnostics"], json!([told]));
+}
+
 /// Maps as users of libbpf write them, with its macros, for all kinds that both have.
 #[test]
 fn maps_declared_by_types_load() {
@@ -409,7 +442,7 @@ TL_RAW int first(u8 *buffer, u64 len)
     assert!(bare.success());
     let refused = trapline(&["verify", "bare.o"], folder.path());
     assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8(refused.stderr).unwrap();
+    let said = String::from_utf8(refused.stdout).unwrap();
     assert!(said.contains("section `.maps`, symbol `counts`") && said.contains("`-g`"), "{said}");
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use codes::{Code, codes, explain};
-pub use render::{Place, Report, render, report};
+pub use render::{Place, PlaceRange, Report, render, report};
 
 /// A file of rules, or other text that diagnostics point into.
 #[derive(Clone, Debug, PartialEq, Eq)]

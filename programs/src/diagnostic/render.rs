@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level as Title, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use super::{Diagnostic, Label, Level, Source, Span};
+use crate::object;
 
 /// Lines of source shown around a place at most; a longer label is shown by its first lines.
 const LABEL_LINES_MAX: usize = 6;
@@ -35,6 +36,11 @@ pub fn render(diagnostic: &Diagnostic, colour: bool) -> String {
     let message = printable(&diagnostic.message);
     let mut main = Group::with_title(level.primary_title(message).id(diagnostic.code));
     for (source, labels) in sources {
+        // The text of an object file is base 64, which shows nobody anything; the message says where in it.
+        if object::is_object(source) {
+            main = main.element(Origin::path(printable(&source.name)));
+            continue;
+        }
         let window = Window::around(source, labels.iter().map(|label| &label.span));
         let mut snippet = Snippet::source(window.text.clone()).line_start(window.line).path(printable(&source.name));
         for label in labels {
@@ -155,6 +161,16 @@ pub struct Report {
 pub struct Place {
     /// File as the user named it.
     pub file: String,
+    /// Where in its text; of an object file the message says where.
+    #[serde(flatten)]
+    pub range: Option<PlaceRange>,
+    /// The remark.
+    pub text: String,
+}
+
+/// A range of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PlaceRange {
     /// Line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
@@ -167,8 +183,6 @@ pub struct Place {
     pub start: usize,
     /// Byte after the last.
     pub end: usize,
-    /// The remark.
-    pub text: String,
 }
 
 /// A diagnostic as data.
@@ -179,16 +193,15 @@ pub fn report(diagnostic: &Diagnostic) -> Report {
         .map(|label| {
             let source = &label.span.source;
             let (start, end) = (floor(&source.text, label.span.range.start), ceil(&source.text, label.span.range.end));
-            Place {
-                file: source.name.clone(),
+            let range = (!object::is_object(source)).then(|| PlaceRange {
                 line: source.line_of(start),
                 column: column(&source.text, start),
                 end_line: source.line_of(end),
                 end_column: column(&source.text, end),
                 start,
                 end,
-                text: label.text.clone(),
-            }
+            });
+            Place { file: source.name.clone(), range, text: label.text.clone() }
         })
         .collect();
     Report {
@@ -218,10 +231,20 @@ mod tests {
         let span = Span { source, range: 7..10 };
         let diagnostic = Diagnostic::error("unknown-name", "nothing is named `bad`", span, "here");
         let report = report(&diagnostic);
-        assert_eq!((report.labels[0].line, report.labels[0].column, report.labels[0].end_column), (2, 3, 6));
+        let range = report.labels[0].range.unwrap();
+        assert_eq!((range.line, range.column, range.end_column), (2, 3, 6));
         let text = render(&diagnostic, false);
         assert!(text.contains("a.trap:2:3"), "{text}");
         assert!(text.contains("error[unknown-name]: nothing is named `bad`"), "{text}");
+    }
+
+    #[test]
+    fn of_an_object_file_the_name_is_shown_and_no_text() {
+        let source = Source::new("a.o", object::armour(b"ELF"));
+        let span = Span { source, range: 0..4 };
+        let diagnostic = Diagnostic::error("bad-object", "section `x`: why", span, "here");
+        assert_eq!(render(&diagnostic, false), "error[bad-object]: section `x`: why\n--> a.o\n");
+        assert_eq!(report(&diagnostic).labels[0].range, None);
     }
 
     #[test]

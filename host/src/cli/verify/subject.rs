@@ -132,7 +132,18 @@ fn rules(path: &Path, options: Options, console: &Console, found: &mut Vec<Found
                 found.push(linked(&object, &text.source.name, Some(rule.rule.line), Some(listing)));
             }
         }
-        if !errors.is_empty() {
+        if let [error] = errors.as_slice()
+            && object::is_object(&text.source)
+        {
+            found.push(Found::Refused(Refused {
+                file: text.source.name.clone(),
+                line: None,
+                program: None,
+                code: error.code,
+                message: error.message.clone(),
+                diagnostics: Vec::new(),
+            }));
+        } else if !errors.is_empty() {
             let count = if errors.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", errors.len()) };
             found.push(Found::Refused(Refused {
                 file: text.source.name.clone(),
