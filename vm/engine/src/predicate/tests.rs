@@ -501,7 +501,19 @@ fn folding_more_text_than_is_kept_still_gives_each_value() {
     }
 }
 
+#[test]
+fn folded_texts_at_and_over_what_is_kept() {
+    // The second is two letters, which may fold to three.
+    for (first, kept) in [(FOLDED_LEN_MAX - 4, true), (FOLDED_LEN_MAX - 3, true), (FOLDED_LEN_MAX - 2, false)] {
+        let mut scratch = Scratch::default();
+        assert_eq!(scratch.fold(0, "A".repeat(first).as_bytes()).len(), first);
+        assert_eq!(scratch.fold(1, b"BC"), b"bc");
+        assert_eq!(scratch.folded_len(), if kept { first + 2 } else { 2 }, "{first}");
+    }
+}
+
 mod table {
+    use trapline_vm::predicate::{MASKS_MAX, PREDICATES_MAX};
     use trapline_vm::record::FamilyId;
 
     use super::super::{InternError, Interned, MaskId, PredicateId, PredicateLimits, PredicateTable};
@@ -556,6 +568,23 @@ mod table {
             // Known ones still have their numbers.
             assert_eq!(intern(&mut table, Shape::Value, "0"), Ok(Interned::Bits(PredicateId(0))));
         }
+    }
+
+    /// Whoever asks for more gets what instructions can address.
+    #[test]
+    fn limits_above_what_can_be_addressed() {
+        let mut table = PredicateTable::new(PredicateLimits { predicates: u32::MAX, masks: u32::MAX });
+        for number in 0..MASKS_MAX {
+            let mask = MaskId(u16::try_from(number).unwrap());
+            assert_eq!(intern(&mut table, Shape::Elements, &number.to_string()), Ok(Interned::Mask(mask)));
+        }
+        assert_eq!(intern(&mut table, Shape::Elements, "new"), Err(InternError::MasksFull(MASKS_MAX)));
+        for number in 0..PREDICATES_MAX {
+            let test = Test::Int { cmp: Cmp::Eq, values: vec![i64::from(number)] };
+            let interned = table.intern(FamilyId(0), Slot(0), Shape::Value, &test);
+            assert_eq!(interned, Ok(Interned::Bits(PredicateId(number))));
+        }
+        assert_eq!(intern(&mut table, Shape::Value, "new"), Err(InternError::PredicatesFull(PREDICATES_MAX)));
     }
 
     #[test]

@@ -117,3 +117,48 @@ pub(super) fn seen(memory: &mut Memory, args: &Arguments) -> Result<u64, Trap> {
     let (key, maps) = memory.bytes_and_maps(args[1], key_len)?;
     maps.seen(args[0], key, args[2])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A declaration that says the most in everything that work depends on.
+    fn largest(kind: MapKind, key_len: u32, value_len: u32) -> MapDecl {
+        let decl = MapDecl { name: "m".to_owned(), kind, key_len, value_len, entries: 1, contents: Vec::new() };
+        let decl = if kind == MapKind::Data { MapDecl { contents: vec![0; value_len as usize], ..decl } } else { decl };
+        assert_eq!(decl.check(), Ok(()), "{kind:?}");
+        decl
+    }
+
+    #[test]
+    fn the_most_work_is_that_of_the_largest_map() {
+        let (window, distinct) = (
+            MapKind::Window { window_ns: u64::MAX, panes: PANES_MAX },
+            MapKind::Distinct { window_ns: u64::MAX, members: MEMBERS_MAX },
+        );
+        let decls = [
+            largest(MapKind::Array, 4, VALUE_LEN_MAX),
+            largest(MapKind::Data, 4, VALUE_LEN_MAX),
+            largest(MapKind::Hash, KEY_LEN_MAX, VALUE_LEN_MAX),
+            largest(MapKind::LruHash, KEY_LEN_MAX, VALUE_LEN_MAX),
+            largest(MapKind::LpmTrie, KEY_LEN_MAX, VALUE_LEN_MAX),
+            largest(window, KEY_LEN_MAX, 0),
+            largest(distinct, KEY_LEN_MAX, MEMBER_LEN_MAX),
+            largest(MapKind::Seen { ttl_ns: 1 }, KEY_LEN_MAX, 0),
+        ];
+        type Work = fn(&MapDecl) -> u32;
+        for (work, most) in [
+            (lookup_work as Work, LOOKUP_WORK_MAX),
+            (update_work, UPDATE_WORK_MAX),
+            (delete_work, DELETE_WORK_MAX),
+            (window_add_work, WINDOW_ADD_WORK_MAX),
+            (distinct_add_work, DISTINCT_ADD_WORK_MAX),
+            (seen_work, SEEN_WORK_MAX),
+        ] {
+            assert_eq!(decls.iter().map(work).max(), Some(most));
+        }
+        // One byte of the key, eight levels of the trie.
+        let less = MapDecl { key_len: KEY_LEN_MAX - 1, ..decls[4].clone() };
+        assert_eq!(LOOKUP_WORK_MAX - lookup_work(&less), 1 + 8 * LEVEL_WORK);
+    }
+}

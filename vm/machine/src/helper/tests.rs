@@ -3,7 +3,10 @@
 use super::*;
 use crate::memory::Capacities;
 use crate::predicate::{Cmp, StrOp};
-use crate::record::{Cell, LONG_STRING_LEN_MAX, RECORD_LEN_MAX, RecordHeader, RecordWriter, Slot, Value};
+use crate::record::{
+    Cell, LIST_LEN_MAX, LONG_STRING_LEN_MAX, RECORD_LEN_MAX, RecordHeader, RecordView, RecordWriter, Slot, Value,
+    header, slot_offset, state, state_offset,
+};
 
 fn constants(args: Arguments) -> KnownArguments<'static> {
     KnownArguments { constants: args.map(Some), map: None }
@@ -205,6 +208,75 @@ fn lists_of_numbers() {
         (4, Cmp::Eq, 2, UNKNOWN),
     ] {
         assert_eq!(call(&mut memory, "int_list_test", &[slot, cmp as u64, value]).0, want, "{slot} {cmp:?} {value}");
+    }
+}
+
+/// Changes the record to one that no writer makes.
+fn forge(memory: &mut Memory, at: u32, bytes: &[u8]) {
+    memory.whole_mut(Region::Record)[at as usize..][..bytes.len()].copy_from_slice(bytes);
+}
+
+/// What a slot that points somewhere holds: where, and how much.
+fn points(memory: &Memory, slot: u16) -> (u32, u32) {
+    let raw = RecordView::new(memory.contents(Region::Record)).unwrap().raw(Slot(slot));
+    (raw as u32, (raw >> 32) as u32)
+}
+
+#[test]
+fn texts_longer_than_any_that_is_kept_are_cut() {
+    let most = LONG_STRING_LEN_MAX as usize;
+    let text = "a".repeat(most);
+    for (len, equal) in [(most - 1, FALSE), (most, TRUE), (most + 1, UNKNOWN)] {
+        // What follows the first text makes it longer.
+        let cells = [&text, "abc", &text[..100_000]].map(|text| Cell::Present(Value::Str(text)));
+        let mut memory = memory(&cells);
+        let (at, _) = points(&memory, 0);
+        forge(&mut memory, Slot(1).offset(), &(u64::from(at) | (len as u64) << 32).to_le_bytes());
+        assert_eq!(call(&mut memory, "str_len", &[1]).0, len.min(most) as u64, "{len}");
+        assert_eq!(call(&mut memory, "str_test", &[0, 1, StrOp::Equals as u64]).0, equal, "{len}");
+        assert_eq!(call(&mut memory, "str_test", &[1, 2, StrOp::StartsWith as u64]).0, TRUE, "{len}");
+    }
+}
+
+#[test]
+fn elements_of_a_list_at_and_over_their_number() {
+    let most = LIST_LEN_MAX;
+    let numbers = vec![Cell::Present(Value::Int(1)); most as usize];
+    for (len, want) in [(most - 1, FALSE), (most, FALSE), (most + 1, UNKNOWN)] {
+        let mut memory = memory(&[Cell::Present(Value::List(&numbers))]);
+        let (at, count) = points(&memory, 0);
+        assert_eq!(count, most);
+        // One more group, with a present 9 in it: nobody looks at it.
+        let total = at + slot_offset(most) + 64;
+        forge(&mut memory, header::TOTAL_LEN, &total.to_le_bytes());
+        forge(&mut memory, at + state_offset(most), &[state::PRESENT]);
+        forge(&mut memory, at + slot_offset(most), &9u64.to_le_bytes());
+        forge(&mut memory, Slot(0).offset() + 4, &len.to_le_bytes());
+        memory.set_len(Region::Record, total).unwrap();
+        let (answer, fuel) = call(&mut memory, "int_list_test", &[0, Cmp::Eq as u64, 9]);
+        assert_eq!((answer, fuel), (want, u64::from(len.min(most) * 8).div_ceil(16)), "{len}");
+    }
+}
+
+/// Elements may share their bytes, so all of them together can be longer than a record.
+#[test]
+fn bytes_of_a_list_at_and_over_their_number() {
+    let (text, half) = ("a".repeat(LONG_STRING_LEN_MAX as usize), u64::from(LONG_STRING_LEN_MAX));
+    assert_eq!(half * 2, u64::from(RECORD_LEN_MAX));
+    let some = [(); 3].map(|()| Cell::Present(Value::Str("x")));
+    for (lens, want) in [
+        ([half, half - 1, 0], FALSE),
+        ([half, half, 0], FALSE),
+        ([half, half, 1], UNKNOWN),
+        ([half, half, half], UNKNOWN),
+    ] {
+        let mut memory = memory(&[Value::Str(&text), Value::List(&some), Value::Str("b")].map(Cell::Present));
+        let ((from, _), (list, _)) = (points(&memory, 0), points(&memory, 1));
+        for (element, len) in (0..).zip(lens) {
+            forge(&mut memory, list + slot_offset(element), &(u64::from(from) | len << 32).to_le_bytes());
+        }
+        let flags = StrOp::Equals as u64 | STR_TEST_LIST;
+        assert_eq!(call(&mut memory, "str_test", &[1, 2, flags]).0, want, "{lens:?}");
     }
 }
 

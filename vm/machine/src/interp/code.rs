@@ -440,3 +440,43 @@ pub(super) fn stack_range(accesses: impl Iterator<Item = Access>) -> (u32, u32) 
         (range.0.min(access.lo), range.1.max(u32::try_from(access.end()).unwrap_or(u32::MAX)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::helper::RAW_HELPERS;
+    use crate::interp::Code;
+    use crate::isa::assemble;
+    use crate::memory::Memory;
+    use crate::program::{Program, ProgramKind};
+
+    /// A loop over all slots of a program: one compute-and-branch operation leads far ahead, one far back, and in
+    /// between are as many micro-operations as slots can become.
+    fn long_loop(slots: usize) -> Loaded {
+        let mut text = "mov r0, 0\nmov r4, 0\na: add r0, 1\njgt r0, 2, b\n".to_owned();
+        let (between, rest) = ((slots - 7) / 3, (slots - 7) % 3);
+        text.push_str(&"jeq r1, 0, +1\nstb [r10-1], 1\nstb [r10-2], 2\n".repeat(between));
+        text.push_str(&"mov r3, 0\n".repeat(rest));
+        text.push_str("add r4, 1\njne r4, 0, a\nb: exit");
+        let code = assemble(&text).unwrap().code;
+        let kind = ProgramKind::Raw { memory_len: 16 };
+        let program =
+            Program { name: "long".to_owned(), kind, code, lines: Vec::new(), maps: Vec::new(), fuel_limit: u64::MAX };
+        Loaded::new(program, &RAW_HELPERS).unwrap()
+    }
+
+    #[test]
+    fn programs_at_and_over_the_length_that_is_fused() {
+        for (slots, fuses) in
+            [(FUSED_CODE_LEN_MAX - 1, true), (FUSED_CODE_LEN_MAX, true), (FUSED_CODE_LEN_MAX + 1, false)]
+        {
+            let loaded = long_loop(slots);
+            assert_eq!(loaded.code().len(), slots);
+            let micro = predecode(&loaded, |_| None);
+            assert_eq!(micro.ops.iter().any(MicroOp::is_fused), fuses, "{slots}");
+            assert!(!fuses || micro.ops.len() <= usize::from(u16::MAX), "{} operations", micro.ops.len());
+            let outcome = Code::checked(&loaded).run(&mut Memory::for_raw(&[0; 16]).unwrap(), u64::MAX);
+            assert_eq!(outcome.result, Ok(3), "{slots}");
+        }
+    }
+}

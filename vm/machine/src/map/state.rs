@@ -233,3 +233,21 @@ impl Maps {
         Some((map.placed.region, map.placed.base, values))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::{MapDecl, MapKind, Placement};
+
+    #[test]
+    fn numbers_of_maps_at_and_over_their_limit() {
+        let kind = MapKind::Seen { ttl_ns: 1 };
+        let decl = MapDecl { name: "m".to_owned(), kind, key_len: 1, value_len: 0, entries: 1, contents: Vec::new() };
+        let placed = Placement::default().place(decl).unwrap();
+        for (id, good) in [(MEMORY_MAPS_MAX - 2, true), (MEMORY_MAPS_MAX - 1, true), (MEMORY_MAPS_MAX, false)] {
+            let map = PlacedMap { id: MapId(id), ..placed.clone() };
+            let refused = MapsError::Place { map: "m".to_owned() };
+            assert_eq!(Maps::default().check(&[&map]).err(), (!good).then_some(refused), "{id}");
+        }
+    }
+}

@@ -122,3 +122,29 @@ impl Window {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stop_at_their_limit() {
+        let mut counters = MapCounters::default();
+        let mut window = Window::new(1, 2, 100, 4);
+        let mut add = |key: u8, time_ns, amount| {
+            let total = window.add((HashKey(1, 2), &[key]), time_ns, amount, &mut counters);
+            (total, counters.saturated)
+        };
+        // In one pane.
+        assert_eq!(add(0, 0, COUNT_MAX - 1), (Some(COUNT_MAX - 1), 0));
+        assert_eq!(add(0, 0, 1), (Some(COUNT_MAX), 1));
+        assert_eq!(add(0, 0, 1), (Some(COUNT_MAX), 2));
+        // The sum of two, neither of which is there.
+        assert_eq!(add(1, 0, COUNT_MAX - 1), (Some(COUNT_MAX - 1), 2));
+        assert_eq!(add(1, 25, 1), (Some(COUNT_MAX), 3));
+        assert_eq!(add(1, 50, u64::MAX), (Some(COUNT_MAX), 4));
+        // The first has left the window: what is beyond the limit was not kept.
+        assert_eq!(add(1, 100, 0), (Some(COUNT_MAX), 5));
+        assert_eq!(add(1, 150, 7), (Some(7), 5));
+    }
+}

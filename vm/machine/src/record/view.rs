@@ -174,3 +174,26 @@ impl<'a> ListView<'a> {
         self.record.heap(self.raw(element, member))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::slots_len;
+
+    #[test]
+    fn lists_that_claim_more_elements_than_a_record_has_bytes_are_none() {
+        let list = HEADER_LEN + GROUP_LEN;
+        let total = list + groups_len(RECORD_LEN_MAX + 1);
+        let mut bytes = vec![0; total as usize];
+        let mut put = |at: u32, value: u32| bytes[at as usize..][..4].copy_from_slice(&value.to_le_bytes());
+        put(header::TOTAL_LEN, total);
+        put(header::SLOTS_LEN, slots_len(1));
+        put(Slot(0).offset(), list);
+        for (count, good) in [(RECORD_LEN_MAX - 1, true), (RECORD_LEN_MAX, true), (RECORD_LEN_MAX + 1, false)] {
+            let mut bytes = bytes.clone();
+            bytes[Slot(0).offset() as usize + 4..][..4].copy_from_slice(&count.to_le_bytes());
+            let view = RecordView::new(&bytes).unwrap();
+            assert_eq!(view.list(Slot(0), 0).map(|list| list.len()), good.then_some(count));
+        }
+    }
+}

@@ -291,6 +291,25 @@ mod tests {
     }
 
     #[test]
+    fn records_at_and_over_their_length() {
+        let text = "x".repeat(RECORD_LEN_MAX as usize);
+        for (len, want) in [
+            (RECORD_LEN_MAX - 1, RECORD_LEN_MAX - 1),
+            (RECORD_LEN_MAX, RECORD_LEN_MAX),
+            (RECORD_LEN_MAX + 1, RECORD_LEN_MAX),
+        ] {
+            let mut bytes = vec![0; len as usize];
+            let mut writer = RecordWriter::new(&mut bytes, 1, &HEADER).unwrap();
+            writer.set(Slot(0), u32::MAX, &Cell::Present(Value::Str(&text)));
+            assert_eq!(writer.finish(), want, "{len}");
+            assert_eq!(
+                RecordView::new(&bytes).unwrap().bytes(Slot(0)).unwrap().len() as u32,
+                want - HEADER_LEN - groups_len(1)
+            );
+        }
+    }
+
+    #[test]
     fn a_record_has_the_slots_it_was_given_and_no_more() {
         for count in 1..=17u16 {
             let mut bytes = vec![0; 1024];

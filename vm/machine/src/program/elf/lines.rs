@@ -79,11 +79,34 @@ impl<'d> Lines<'d> {
                 Some(last) if last.line == record.line => {}
                 _ => lines.push(Line { pc, line: record.line }),
             }
-            source.texts.entry(record.line).or_insert_with(|| {
-                let text = btf::string(self.strings, record.text).unwrap_or("").trim_end();
-                let end = (0..=LINE_TEXT_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-                text.get(..end.unwrap_or(0)).unwrap_or("").to_owned()
-            });
+            source
+                .texts
+                .entry(record.line)
+                .or_insert_with(|| kept(btf::string(self.strings, record.text).unwrap_or("")).to_owned());
         }
+    }
+}
+
+/// As much of a source line as is kept: without spaces at its end, whole characters.
+fn kept(text: &str) -> &str {
+    let text = text.trim_end();
+    text.get(..text.floor_char_boundary(LINE_TEXT_MAX)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_lines_at_and_over_their_length() {
+        for (len, want) in [(0, 0), (255, 255), (256, 256), (257, 256), (4096, 256)] {
+            assert_eq!(kept(&"x".repeat(len)).len(), want, "{len}");
+            assert_eq!(kept(&("x".repeat(len) + " \t")).len(), want, "{len} and spaces");
+        }
+        // A character that the end would cut is left out whole.
+        for (before, want) in [(253, 256), (254, 254), (255, 255), (256, 256)] {
+            assert_eq!(kept(&("x".repeat(before) + "€")).len(), want, "{before}");
+        }
+        assert_eq!(LINE_TEXT_MAX, 256);
     }
 }

@@ -211,3 +211,63 @@ impl Explorer<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verifier::state::RegType;
+
+    const FUNCTION: FunctionId = FunctionId(2);
+
+    /// The state of a call that passes a number.
+    fn entry(number: u64) -> AbstractState {
+        let mut state = AbstractState::entry();
+        state.set(1, RegType::exact(number));
+        state
+    }
+
+    fn summary(number: u64, pass: Pass, level: u32) -> Summary {
+        let activation = Activation { function: FUNCTION, lowest: [FRAME_LEN; FRAMES_MAX as usize], wrote: 0 };
+        Summary { pass, level, entry: Box::new(entry(number)), outcome: None, steps: number, activation }
+    }
+
+    #[test]
+    fn as_many_calls_are_kept_as_may_be_the_latest() {
+        for (count, first) in [(KEPT_MAX - 1, 0), (KEPT_MAX, 0), (KEPT_MAX + 1, 1), (KEPT_MAX + 2, 2)] {
+            let mut memo = Memo::default();
+            (0..count as u64).for_each(|number| memo.keep(summary(number, Pass::Proof, 0)));
+            for number in 0..count as u64 {
+                let found = memo.find(FUNCTION, Pass::Proof, 0, &entry(number)).map(|found| found.steps);
+                assert_eq!(found, (number >= first).then_some(number), "{number} of {count}");
+            }
+            let one = summary(0, Pass::Proof, 0).bytes();
+            assert_eq!(memo.bytes(), count.min(KEPT_MAX) * one, "{count}");
+            memo.clear();
+            assert_eq!(memo.bytes(), 0);
+            assert!(memo.find(FUNCTION, Pass::Proof, 0, &entry(count as u64 - 1)).is_none());
+        }
+    }
+
+    /// Nothing else is the same call: not of another function, in another pass, within other guesses, with less known.
+    #[test]
+    fn only_the_same_call_is_found() {
+        let mut memo = Memo::default();
+        memo.keep(summary(7, Pass::Try, 1));
+        assert!(memo.find(FUNCTION, Pass::Try, 1, &entry(7)).is_some());
+        for function in [0, 1, 3] {
+            assert!(memo.find(FunctionId(function), Pass::Try, 1, &entry(7)).is_none());
+        }
+        for (pass, level) in [(Pass::Proof, 1), (Pass::Guess, 1), (Pass::Try, 0), (Pass::Try, 2)] {
+            assert!(memo.find(FUNCTION, pass, level, &entry(7)).is_none(), "{pass:?} {level}");
+        }
+        let mut less = entry(7);
+        less.set(1, RegType::unknown());
+        let mut more = entry(7);
+        more.set(2, RegType::exact(0));
+        let mut deeper = entry(7);
+        deeper.enter_call();
+        for other in [entry(8), less, more, deeper] {
+            assert!(memo.find(FUNCTION, Pass::Try, 1, &other).is_none(), "{other}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Loops and calls, through the front door: what is accepted, what it may cost, what is refused.
 
+use super::induction::PASSES_MAX;
 use crate::helper::RAW_HELPERS;
 use crate::interp::Code;
 use crate::isa::assemble;
@@ -422,6 +423,36 @@ fn bytes_at_their_limit_with_loops_and_calls() {
     for reuse_calls in [false, true] {
         for (bytes_max, good) in [(least - 1, false), (least, true), (least + 1, true)] {
             assert_eq!(within(text, Limits { reuse_calls, bytes_max, ..Limits::default() }).is_ok(), good);
+        }
+    }
+}
+
+/// A loop around one that hands what all slots hold from slot to slot, one further each time that it is repeated: so
+/// many passes it takes to see that none keeps it.
+#[test]
+fn a_loop_is_not_counted_when_its_deltas_take_too_many_passes() {
+    let text = |slots: usize| {
+        let mut text = "mov r6, 0\na: ".to_owned();
+        for slot in 1..=slots {
+            text.push_str(&format!("stxdw [r10-{}], r6\n", slot * 8));
+        }
+        text.push_str("mov r7, 0\nb: ");
+        for slot in 1..slots {
+            text.push_str(&format!("ldxdw r0, [r10-{}]\nstxdw [r10-{}], r0\n", slot * 8 + 8, slot * 8));
+        }
+        text.push_str(&format!("ldxdw r0, [r1]\nstxdw [r10-{}], r0\n", slots * 8));
+        text + "add r7, 1\njlt r7, 3000, b\nadd r6, 1\njlt r6, 3000, a\nmov r0, 0\nexit"
+    };
+    let limits = Limits { loop_steps_max: 2000, ..Limits::default() };
+    // One pass for each slot, and one in which nothing changes.
+    let most = PASSES_MAX as usize - 1;
+    for (slots, good) in [(most - 1, true), (most, true), (most + 1, false)] {
+        match within(&text(slots), limits) {
+            Ok(verified) => {
+                let by_r6 = loops(&verified).iter().any(|(head, _, by)| *head == 1 && by == "r6");
+                assert!(good && by_r6, "{slots}");
+            }
+            Err(rejection) => assert_eq!((good, rejection.code()), (false, "unbounded-loop"), "{slots}"),
         }
     }
 }

@@ -103,6 +103,18 @@ mod tests {
         assert_eq!(tell(&two), "3 not taken (x20), 14 taken (x20)");
     }
 
+    /// A longer one is told decision by decision.
+    #[test]
+    fn repeated_stretches_at_and_over_their_length() {
+        for (period, told) in [(PERIOD_MAX - 1, PERIOD_MAX - 1), (PERIOD_MAX, PERIOD_MAX), (PERIOD_MAX + 1, 3 * 9)] {
+            let stretch: Vec<_> = (0..period as u32).map(|pc| (pc, Turn::Taken)).collect();
+            let decisions = fold(&stretch.repeat(3));
+            assert_eq!(decisions.len(), told, "{period}");
+            let times = if period > PERIOD_MAX { 1 } else { 3 };
+            assert!(decisions.iter().all(|decision| decision.times == times), "{period}");
+        }
+    }
+
     #[test]
     fn paths_share_what_they_have_in_common() {
         let mut paths = Paths::default();

@@ -186,10 +186,13 @@ mod tests {
 
     #[test]
     fn thresholds_at_their_limit() {
-        let mut thresholds = Thresholds::default();
-        for number in 0..1000 {
-            thresholds.add(number * 10);
+        for count in [THRESHOLDS_MAX - 1, THRESHOLDS_MAX, THRESHOLDS_MAX + 1, 1000] {
+            let mut thresholds = Thresholds::default();
+            // Neighbours of each other, so that each adds one; the first adds three.
+            (1..count as u64 - 1).for_each(|number| thresholds.add(number));
+            assert_eq!(thresholds.all.len(), count.min(THRESHOLDS_MAX), "{count}");
+            // The first ones are kept.
+            assert!(thresholds.all.iter().copied().eq(0..count.min(THRESHOLDS_MAX) as u64), "{count}");
         }
-        assert_eq!(thresholds.all.len(), THRESHOLDS_MAX);
     }
 }

@@ -41,7 +41,7 @@ use crate::verifier::state::AbstractState;
 
 /// Passes over the blocks of a loop until its deltas no longer change. Each can only lose some; loops that lose more
 /// are not counted.
-const PASSES_MAX: u32 = 64;
+pub(super) const PASSES_MAX: u32 = 64;
 
 /// How often a loop can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

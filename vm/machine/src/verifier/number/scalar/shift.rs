@@ -70,3 +70,26 @@ impl Scalar {
         Self::of(tnum, Unsigned::full(bits), signed, bits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One bit shifted up by few amounts is known to be one of few numbers; by more, it is any.
+    #[test]
+    fn shifts_are_tried_one_by_one_up_to_their_number() {
+        let one = Scalar::exact(1, Bits::B64);
+        for (amounts, tried) in [(SHIFTS_TRIED_MAX - 1, true), (SHIFTS_TRIED_MAX, true), (SHIFTS_TRIED_MAX + 1, false)]
+        {
+            let amount = Scalar::range(4, 3 + amounts as u64, Bits::B64);
+            let shifted = one.shift(amount, Bits::B64, Shift::Left);
+            let want = Scalar::exact(1 << 4, Bits::B64).join(Scalar::exact(1 << (3 + amounts), Bits::B64), Bits::B64);
+            assert_eq!(shifted.unsigned() == want.unsigned(), tried, "{amounts}: {shifted}");
+            assert_eq!(shifted == Scalar::unknown(Bits::B64), !tried, "{amounts}: {shifted}");
+        }
+        // Amounts that the known bits exclude do not count.
+        let amount =
+            Scalar::alu(crate::isa::AluOp::And, Scalar::unknown(Bits::B64), Scalar::exact(0x20, Bits::B64), Bits::B64);
+        assert_eq!(one.shift(amount, Bits::B64, Shift::Left).tnum(), crate::verifier::Tnum::new(0, 1 << 32 | 1));
+    }
+}
