@@ -150,12 +150,8 @@ fn conformance_cases_pass() {
 /// Random bytes, and random slots whose opcodes exist.
 #[test]
 fn random_bytes_pass() {
-    let mut state = 0x5eed_u64;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^ mixed >> 31
-    };
+    let mut entropy = generator::Entropy::seed(0x5eed);
+    let mut next = || entropy.next();
     let exit = Op::Exit.row().opcode;
     for _ in 0..RANDOM {
         let slots = next() % 12;

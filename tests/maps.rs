@@ -4,8 +4,10 @@
 
 #[path = "naive/maps.rs"]
 mod naive;
+mod random;
 
 use naive::NaiveMap;
+use random::Random;
 use trapline_vm::helper::RAW_HELPERS;
 use trapline_vm::map::{HashKey, MapDecl, MapKind, PlacedMap, Placement, Snapshot};
 use trapline_vm::memory::{Capacities, Memory, Region};
@@ -17,27 +19,6 @@ const DELETE: u32 = 3;
 const WINDOW_ADD: u32 = 1032;
 const DISTINCT_ADD: u32 = 1033;
 const SEEN: u32 = 1034;
-
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 fn decl(name: &str, kind: MapKind, key_len: u32, value_len: u32, entries: u32) -> MapDecl {
     MapDecl { name: name.to_owned(), kind, key_len, value_len, entries, contents: Vec::new() }
@@ -111,7 +92,7 @@ struct Operation {
     b: u64,
 }
 
-fn operation(rng: &mut Rng, decl: &MapDecl, now: &mut u64) -> Operation {
+fn operation(rng: &mut Random, decl: &MapDecl, now: &mut u64) -> Operation {
     let mut key = vec![0; decl.key_len as usize];
     let spread = u64::from(decl.entries) + 3;
     match decl.kind {
@@ -219,7 +200,7 @@ fn every_kind_does_what_the_model_does() {
         let mut operations = 0;
         let mut seen = [0u64; 4];
         for seed in 0..8 {
-            let mut rng = Rng(seed << 32 | u64::from(map.id.0));
+            let mut rng = Random(seed << 32 | u64::from(map.id.0));
             let mut memories = [memory(&maps, 1), memory(&maps, rng.next()), memory(&maps, rng.next())];
             let mut naive = NaiveMap::new(&map.decl);
             let mut values = first_values(&map.decl);
@@ -264,7 +245,7 @@ fn every_kind_does_what_the_model_does() {
 /// Fills the maps with some operations.
 fn filled(maps: &[PlacedMap], seed: u64) -> Memory {
     let mut memory = memory(maps, seed);
-    let mut rng = Rng(seed);
+    let mut rng = Random(seed);
     let mut now = 1000;
     for _ in 0..40 {
         for map in maps {
@@ -288,7 +269,7 @@ fn changed_snapshots_are_refused_or_are_a_state() {
     let maps = place(&decls());
     let whole = filled(&maps, 5).snapshot().as_bytes().to_vec();
     let body = &whole[..whole.len() - 32];
-    let mut rng = Rng(99);
+    let mut rng = Random(99);
     let mut target = filled(&maps, 6);
     let (mut refused, mut restored, mut unparsed) = (0, 0, 0);
     for round in 0..2500 {
@@ -344,7 +325,7 @@ fn changed_snapshots_are_refused_or_are_a_state() {
 
 #[test]
 fn bytes_that_are_no_snapshot() {
-    let mut rng = Rng(1);
+    let mut rng = Random(1);
     for len in 0..300 {
         let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
         assert!(Snapshot::parse(bytes.clone()).is_err());
@@ -381,7 +362,7 @@ fn maps_that_a_snapshot_lacks_begin_anew() {
 fn bad_arguments_are_traps_that_change_nothing() {
     let maps = place(&decls());
     let mut memory = filled(&maps, 7);
-    let mut rng = Rng(3);
+    let mut rng = Random(3);
     let (mut trapped, mut answered) = (0, 0);
     let buffer_end = KEY + 4096;
     let values = u64::from(Region::MapValues.base());

@@ -10,6 +10,7 @@ use trapline_vm::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test}
 use trapline_vm::record::{Catalogue, FamilyId, FieldType, Scalar};
 
 use crate::model::{Event, FIELDS, MEMBERS, State, Val};
+use crate::random::Random;
 
 const TEXTS: &[&str] =
     &["", "a", "ab", "abc", "B", "AB", "bc", "é", "É", "cmd.exe", "/tmp", "/tmp/x", "/tmpfile", "C:\\tmp\\x", "a*c"];
@@ -39,43 +40,19 @@ const CMPS: [Cmp; 6] = [Cmp::Eq, Cmp::Ne, Cmp::Lt, Cmp::Le, Cmp::Gt, Cmp::Ge];
 /// The deepest nesting of a generated condition.
 const DEPTH: u32 = 4;
 
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    fn some<T: Copy + Ord>(&mut self, from: &[T]) -> Vec<T> {
-        let mut some: Vec<T> = (0..1 + self.below(3)).map(|_| self.pick(from)).collect();
-        some.sort_unstable();
-        some.dedup();
-        some
-    }
+/// One to three of these.
+fn some<T: Copy + Ord>(rng: &mut Random, from: &[T]) -> Vec<T> {
+    let mut some: Vec<T> = (0..1 + rng.below(3)).map(|_| rng.pick(from)).collect();
+    some.sort_unstable();
+    some.dedup();
+    some
 }
 
 /// Makes one rule and events for it.
 pub(crate) struct Generator {
-    rng: Rng,
+    rng: Random,
     /// How often a leaf says that an absent field makes it false, in percent.
-    sigma: usize,
+    sigma: u64,
     /// Leaves so far, with the list they belong to: some are used again.
     leaves: Vec<(Option<usize>, Leaf)>,
 }
@@ -86,7 +63,7 @@ fn field_ref(index: usize) -> FieldRef {
 
 impl Generator {
     pub(crate) fn new(seed: u64, index: u64) -> Self {
-        let mut rng = Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ index);
+        let mut rng = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ index);
         rng.next();
         let sigma = rng.pick(&[0, 50, 100]);
         Self { rng, sigma, leaves: Vec::new() }
@@ -206,12 +183,12 @@ impl Generator {
                 };
                 LeafKind::Predicate(Predicate { field: field_ref(field), scope: Scope::Any, test })
             }
-            4 => LeafKind::Exists(field_ref(self.rng.below(FIELDS.len()))),
+            4 => LeafKind::Exists(field_ref(self.rng.below(FIELDS.len() as u64) as usize)),
             5 => LeafKind::Flag(field_ref(self.field(|ty| ty == FieldType::Scalar(Scalar::Bool)))),
             6 => self.comparison(),
             7 => {
                 let field = self.number_field();
-                LeafKind::OneOf { field, values: self.rng.some(NUMBERS) }
+                LeafKind::OneOf { field, values: some(&mut self.rng, NUMBERS) }
             }
             8 => LeafKind::AnyInt {
                 field: field_ref(self.field(|ty| ty == FieldType::List(Scalar::Int))),
@@ -302,19 +279,19 @@ impl Generator {
                     Regex => &["a", "b", "ab", "tmp"],
                     _ => TEXTS,
                 };
-                let literals = self.rng.some(from).iter().map(|text| (*text).to_owned()).collect();
+                let literals = some(&mut self.rng, from).iter().map(|text| (*text).to_owned()).collect();
                 Test::Str { op, literals, fold: self.rng.percent(40) }
             }
-            Scalar::Bytes => Test::Bytes(self.rng.some(BYTES).iter().map(|bytes| bytes.to_vec()).collect()),
+            Scalar::Bytes => Test::Bytes(some(&mut self.rng, BYTES).iter().map(|bytes| bytes.to_vec()).collect()),
             Scalar::Ip => {
-                let ranges = self.rng.some(RANGES);
+                let ranges = some(&mut self.rng, RANGES);
                 Test::Cidr(
                     ranges.iter().map(|(text, prefix)| Cidr { address: address(text), prefix: *prefix }).collect(),
                 )
             }
             _ => {
                 let cmp = self.rng.pick(&CMPS);
-                let values = if cmp == Cmp::Eq { self.rng.some(NUMBERS) } else { vec![self.rng.pick(NUMBERS)] };
+                let values = if cmp == Cmp::Eq { some(&mut self.rng, NUMBERS) } else { vec![self.rng.pick(NUMBERS)] };
                 Test::Int { cmp, values }
             }
         }
@@ -343,7 +320,7 @@ impl Generator {
         Event { family, fields }
     }
 
-    fn state(&mut self, ty: FieldType, absent: usize, lost: usize) -> State {
+    fn state(&mut self, ty: FieldType, absent: u64, lost: u64) -> State {
         if self.rng.percent(absent) {
             return State::Absent;
         }
@@ -373,7 +350,7 @@ impl Generator {
     }
 
     /// Number of elements, and how often one is damaged.
-    fn list_shape(&mut self, lost: usize) -> (usize, usize) {
+    fn list_shape(&mut self, lost: u64) -> (u64, u64) {
         match self.rng.below(20) {
             0 => (62 + self.rng.below(5), lost / 15),
             1 => (100, lost / 15),

@@ -7,6 +7,8 @@
 mod generate;
 mod model;
 mod naive;
+#[path = "../random/mod.rs"]
+mod random;
 mod run;
 
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use trapline_vm::memory::{GuestAddr, Region, STACK_LEN};
 use trapline_vm::trap::Trap;
 use trapline_vm::verifier::{AbstractState, Bits, RegType, Scalar, load_and_verify};
 
-use super::support::{CORNERS, Random, harmless, memory, observe, of_code, prove, raw, refused, result};
+use super::random::Random;
+use super::support::{CORNERS, harmless, memory, observe, of_code, prove, raw, refused, result};
 
 const IMMEDIATES: [i32; 9] = [0, 1, -1, i32::MIN, i32::MAX, 2, -2, 63, 0x5555_5555];
 

@@ -13,6 +13,8 @@
 mod cves;
 mod peers;
 mod programs;
+#[path = "../random/mod.rs"]
+mod random;
 mod support;
 
 use std::path::Path;

@@ -100,21 +100,6 @@ pub(crate) fn result(verified: &Verified, buffer: &[u8]) -> u64 {
     proved.result.unwrap_or_else(|stop| panic!("a verified program stops: {stop}\n{}", text()))
 }
 
-/// A small generator of numbers (splitmix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^ mixed >> 31
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[(self.next() >> 32) as usize % from.len()]
-    }
-}
-
 /// Numbers at which widths and signs turn over.
 pub(crate) const CORNERS: [u64; 20] = [
     0,

@@ -1,17 +1,18 @@
 //! Where choices come from: a seed, or the bytes that a fuzzer gives.
 
+use super::random::Random;
+
 /// A source of choices. From a seed it never ends; bytes that have run out give zeros, so that small inputs are small
 /// programs.
 #[derive(Clone, Debug)]
 pub(crate) enum Entropy<'b> {
-    /// Splitmix64.
-    Seed(u64),
+    Seed(Random),
     Bytes(&'b [u8]),
 }
 
 impl<'b> Entropy<'b> {
     pub(crate) fn seed(seed: u64) -> Self {
-        Self::Seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678)
+        Self::Seed(Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678))
     }
 
     #[allow(dead_code, reason = "for fuzz targets, which share this module")]
@@ -26,13 +27,7 @@ impl<'b> Entropy<'b> {
     /// A number of at most so many bytes.
     fn take(&mut self, count: usize) -> u64 {
         match self {
-            Self::Seed(state) => {
-                *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut z = *state;
-                z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-                z ^ z >> 31
-            }
+            Self::Seed(random) => random.next(),
             Self::Bytes(bytes) => {
                 let (taken, left) = bytes.split_at(bytes.len().min(count));
                 *bytes = left;

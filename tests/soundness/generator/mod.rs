@@ -26,6 +26,8 @@ mod loops;
 mod maps;
 mod memory;
 mod numbers;
+#[path = "../../random/mod.rs"]
+mod random;
 mod soup;
 
 use calls::Function;
