@@ -86,6 +86,10 @@ typedef long long s64;
 #define TL_FALSE_POSITIVE(text) TL_ENTRY("false_positive", text) /* again for more */
 #define TL_AUTHOR(text) TL_ENTRY("author", text)                 /* again for more */
 #define TL_TAG(text) TL_ENTRY("tag", text)                       /* again for more */
+/* A field that the rule cannot match without; again for more; "" if there is none. Where no source has it, the rule is
+ * refused or set aside; fields that are not named may be missing. A rule that says nothing counts as able to match wherever
+ * one of its fields is. */
+#define TL_NEEDS(field) TL_ENTRY("needs", field)
 
 /* ---- The event ------------------------------------------------------------------------------------------------ */
 

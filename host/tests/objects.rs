@@ -251,6 +251,17 @@ fn compiled_rules_say_what_their_texts_say() {
     let of_texts = ids("stock");
     assert!(of_texts.len() > 3, "{of_texts:?}");
     assert_eq!(ids("objects"), of_texts);
+    // Nor is it another question which of them the sources cannot serve.
+    let inert = |rules: &str| {
+        succeeds(&["replay", "--rules", rules, "--summary", "summary.json", &events], folder.path());
+        let summary = fs::read_to_string(folder.path().join("summary.json")).unwrap();
+        let summary: Value = serde_json::from_str(&summary).unwrap();
+        let names = summary["inert"].as_array().unwrap().iter().map(|rule| rule["name"].to_string());
+        names.collect::<std::collections::BTreeSet<String>>()
+    };
+    let of_texts = inert("stock");
+    assert!(!of_texts.is_empty());
+    assert_eq!(inert("objects"), of_texts);
     // Writing them again changes no byte.
     succeeds(&["compile", "objects", "-o", "again"], folder.path());
     let one = fs::read_dir(folder.path().join("objects")).unwrap().next().unwrap().unwrap();
@@ -444,6 +455,46 @@ TL_RAW int first(u8 *buffer, u64 len)
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stdout).unwrap();
     assert!(said.contains("section `.maps`, symbol `counts`") && said.contains("`-g`"), "{said}");
+}
+
+/// What a rule in C needs is what it says; one that says nothing is shown as such.
+#[test]
+fn what_a_rule_in_c_needs_is_what_it_says() {
+    let Some(clang) = clang() else { return };
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("listens.c");
+    // Sysmon never says which terminal a process has.
+    let events = root().join("tests/data/shapes/winlog-dotted.jsonl").display().to_string();
+    for (needs, shown, can_match, note) in [
+        ("", Value::Null, true, "1 rule of object files, which do not say that they need it, without a field"),
+        (r#"TL_NEEDS("")"#, json!([]), true, "(process.tty.name)"),
+        (r#"TL_NEEDS("process.command_line")"#, json!(["process.command_line"]), true, "(process.tty.name)"),
+        (r#"TL_NEEDS("process.tty.name")"#, json!(["process.tty.name"]), false, "no process.tty.name from sysmon"),
+    ] {
+        let text = r#"#include "trapline.h"
+TL_RULE(listens, TL_ID("0a6c0d2e-8f0a-4f0e-9a2b-6d3f6a8f1c02") TL_TITLE("x") NEEDS );
+TL_STRING(command, "process.command_line");
+TL_STRING(tty, "process.tty.name");
+TL_PROGRAM("process.exec") int listens(TL_EVENT) { return tl_present(command) | tl_present(tty); }
+"#;
+        fs::write(&source, text.replace("NEEDS )", &format!("{needs} )"))).unwrap();
+        let object = build(&clang, &source, "v3", folder.path());
+        let object = object.display().to_string();
+        let answer = succeeds(&["verify", "--format", "json", &object], folder.path());
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["proved"]["capabilities"]["needs"], shown);
+        let output = trapline(&["--color", "never", "replay", "--rules", &object, &events], folder.path());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(note), "{needs}: {said}");
+        assert_eq!(said.contains("cannot match anything"), !can_match, "{needs}: {said}");
+    }
+    fs::write(&source, fs::read_to_string(&source).unwrap().replace("(\"process.tty.name\") ", "(\"no.field\") "))
+        .unwrap();
+    build(&clang, &source, "v3", folder.path());
+    let refused = trapline(&["verify", "listens.o"], folder.path());
+    assert!(
+        String::from_utf8_lossy(&refused.stdout).contains("rule `listens`: it needs `no.field`, which is no field")
+    );
 }
 
 /// Raw programs are proved, and lines of refusals are those of the C file.

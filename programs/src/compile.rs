@@ -24,6 +24,8 @@ pub struct CompiledRule {
     /// The text that lines of the objects are of, where that is not the source of the rule: of object files, what debug
     /// information has of it.
     pub listing: Option<Arc<Source>>,
+    /// Fields without each of which it cannot match; None: the object file that it comes from does not say.
+    pub needs: Option<Vec<String>>,
 }
 
 /// What became of some sources.
@@ -62,7 +64,10 @@ pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
     let told = diagnostics.len();
     for rule in lowered {
         match compile_rule(&rule, catalogue) {
-            Ok(objects) => rules.push(CompiledRule { rule, objects, listing: None }),
+            Ok(objects) => {
+                let needs = Some(hir::supply::needed(&rule.condition));
+                rules.push(CompiledRule { rule, objects, listing: None, needs });
+            }
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }

@@ -8,8 +8,10 @@
 //! CompiledRule --write--> the bytes of an object file
 //! ```
 //!
-//! What an object file does not hold is the rule's condition: which fields it can do without is not known. It counts as
-//! able to match on any events that have one of the fields it reads.
+//! What an object file does not hold is the rule's condition, so which fields it can do without is only known as far as
+//! the file says it (`needs`): the rule can match without those that are not named. That is exact but for fields of which
+//! it needs one of several. A file that says nothing counts as able to match on any events that have one of its fields.
+//! [`CompiledRule::needs`] tells which it is.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -171,8 +173,24 @@ fn of_object(
         let kind = LeafKind::Exists(field);
         Expr::Leaf(Leaf { kind, absent: Absent::Unknown, line, text: String::new() })
     };
-    let condition =
-        if fields.is_empty() { Expr::Const(true) } else { Expr::Or(fields.into_iter().map(exists).collect()) };
+    let typed = |name: &String| {
+        let ty = match catalogue.field_id(name) {
+            Some(id) => catalogue.field(id).ty,
+            None if catalogue.is_open(name) => FieldType::Scalar(Scalar::Str),
+            None => return Err(format!("it needs `{name}`, which is no field")),
+        };
+        Ok(FieldRef { name: name.clone(), ty })
+    };
+    let condition = if let Some(needs) = &meta.needs {
+        let needed = needs.iter().map(typed).collect::<Result<Vec<_>, _>>()?;
+        let others = fields.into_iter().filter(|field| !needs.contains(&field.name));
+        let may_lack = Expr::Or(others.map(exists).chain([Expr::Const(true)]).collect());
+        Expr::And(needed.into_iter().map(exists).chain([may_lack]).collect())
+    } else if fields.is_empty() {
+        Expr::Const(true)
+    } else {
+        Expr::Or(fields.into_iter().map(exists).collect())
+    };
     let names = programs.iter().flat_map(|object| &object.classes);
     let classes: BTreeSet<_> = names.filter_map(|name| catalogue.class_id(name)).collect();
     let listing = listing(&lines);
@@ -202,7 +220,7 @@ fn of_object(
         line,
         digest: meta.digest.unwrap_or(digest),
     };
-    Ok(CompiledRule { rule, objects: programs, listing })
+    Ok(CompiledRule { rule, objects: programs, listing, needs: meta.needs })
 }
 
 /// The text that line numbers are of, as far as debug information has it.
@@ -295,7 +313,10 @@ fn template_text(template: &Template) -> String {
 
 /// The object file of a rule.
 pub fn write(rule: &CompiledRule) -> Result<Vec<u8>, WriteError> {
-    let hir::Rule { name, meta, source, line, digest, output, .. } = &rule.rule;
+    let hir::Rule { name, meta, source, line, digest, output, condition, .. } = &rule.rule;
+    // A rule that needs some field, and none in particular, says nothing: then one of its fields has to be there.
+    let needs_any = || !hir::supply::can_match(condition, &|_| false);
+    let needs = rule.needs.clone().filter(|needs| !needs.is_empty() || !needs_any());
     let header = RuleMeta {
         name: name.clone(),
         id: meta.id.clone(),
@@ -315,6 +336,7 @@ pub fn write(rule: &CompiledRule) -> Result<Vec<u8>, WriteError> {
         false_positives: meta.false_positives.clone(),
         authors: meta.authors.clone(),
         tags: meta.tags.clone(),
+        needs,
     };
     let object = RuleObject { meta: header, programs: rule.objects.clone(), source: SourceLines::default() };
     elf::write(&[object], "")
@@ -356,6 +378,13 @@ mod tests {
             assert_eq!(after[0].rule.output, before.rule.output);
             assert_eq!(after[0].rule.classes.is_empty(), before.rule.classes.is_empty());
             assert_eq!(after[0].rule.digest, before.rule.digest);
+            // What it can match without is what its text can match without, field by field.
+            for object in &before.objects {
+                for field in object.fields.iter().chain(object.predicates.iter().map(|predicate| &predicate.field)) {
+                    let without = |condition| hir::supply::can_match(condition, &|name| name != field.name);
+                    assert_eq!(without(&after[0].rule.condition), without(&before.rule.condition), "{}", field.name);
+                }
+            }
         }
     }
 

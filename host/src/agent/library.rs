@@ -699,11 +699,15 @@ fn notes(next: &InForce, changed: &BTreeSet<String>, diagnostics: &[Diagnostic])
     let mut notes = Vec::new();
     for rule in next.ruleset.rules.iter().filter(|rule| changed.contains(&rule.rule.source.name)) {
         if !rule.never.is_empty() {
-            notes.push(format!(
-                "`{}` can match without a field that the source never has: {}",
-                rule.info.name,
-                rule.never.join(", ")
-            ));
+            let (name, fields) = (&rule.info.name, rule.never.join(", "));
+            notes.push(if object::is_object(&rule.rule.source) {
+                format!(
+                    "`{name}` is without a field that the source never has, and its object file does not say that it needs \
+                     it: {fields}"
+                )
+            } else {
+                format!("`{name}` can match without a field that the source never has: {fields}")
+            });
         }
         if !rule.never_on.is_empty() {
             let classes = rule.never_on.join(", ");

@@ -25,7 +25,7 @@ use trapline_vm::verifier::Rejection;
 
 use super::alert::{RuleInfo, Stage};
 use super::summary::{Lacking, RefusedRule};
-use super::supply::{self, Served, SourceSupply};
+use super::supply::{Served, SourceSupply};
 
 /// Predicates, masks and slots of a domain that no program uses any more, beyond which everything is linked anew: an
 /// eighth of the predicates that a domain can hold, and room for some hundred edits of the largest set.
@@ -396,7 +396,7 @@ fn certain(condition: &Expr) -> Vec<(String, String)> {
         Expr::And(parts) => parts.iter().flat_map(certain).collect(),
         Expr::IsTrue(inner) => certain(inner),
         Expr::Leaf(leaf) if !matches!(leaf.kind, LeafKind::Predicate(_)) => {
-            let field = supply::fields_of(leaf).into_iter().next();
+            let field = hir::supply::fields_of(leaf).into_iter().next();
             field.map(|field| (leaf.text.clone(), field.to_owned())).into_iter().collect()
         }
         _ => Vec::new(),

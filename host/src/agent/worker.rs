@@ -27,7 +27,7 @@ use super::alert::{Alert, Evidence, Origin, alert_id, value_at, value_shown};
 use super::load::{LoadedRule, Ruleset};
 use super::message;
 use super::summary::{InertRule, Latencies};
-use super::supply::{SourceSupply, system};
+use super::supply::{PartlyServed, SourceSupply, system};
 use crate::source::sensor::Gap;
 use crate::source::{Counts as Decoded, Decoder, Event, FieldError, RawEvent, SourceError};
 
@@ -242,7 +242,8 @@ impl Worker {
             if !lacks.is_empty() && lacks.len() == self.seen.len() {
                 report.inert.push(InertRule { id: rule.info.id.clone(), name: rule.info.name.clone(), lacks });
             } else if !part.is_empty() {
-                report.part.push((rule.info.name.clone(), part.into_iter().collect()));
+                let fields = part.into_iter().collect();
+                report.part.push(PartlyServed::new(&rule.rule, fields));
             }
         }
         report
@@ -255,7 +256,7 @@ pub struct SupplyReport {
     /// Rules that can match nothing.
     pub inert: Vec<InertRule>,
     /// Names of rules that can match, with the fields they read which some source never has.
-    pub part: Vec<(String, Vec<String>)>,
+    pub part: Vec<PartlyServed>,
 }
 
 /// Writes the record of an event and runs the programs over it.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anstyle::Style;
 
-use super::summary::{count, part_note};
+use super::summary::{count, part_notes};
 use crate::agent::alert::Stage;
 use crate::agent::library::InForce;
 use crate::agent::load::SetAside;
 use crate::agent::summary::Lacking;
+use crate::agent::supply::PartlyServed;
 use crate::sink::terminal::escape;
 use crate::sink::text::UNSIGNED;
 use crate::source::sensor::Facts;
@@ -39,12 +40,12 @@ pub(super) fn render(facts: &Facts, in_force: &InForce, dev: bool, all: bool) ->
     for (index, line) in inert(&in_force.inert, all).iter().enumerate() {
         page.row(if index == 0 { "inert" } else { "" }, line);
     }
-    let part: Vec<(String, Vec<String>)> = rules
+    let part: Vec<PartlyServed> = rules
         .iter()
         .filter(|rule| !rule.never.is_empty())
-        .map(|rule| (rule.info.name.clone(), rule.never.clone()))
+        .map(|rule| PartlyServed::new(&rule.rule, rule.never.clone()))
         .collect();
-    if let Some(note) = part_note(&part, "this source never has") {
+    for note in part_notes(&part, "this source never has") {
         page.row("note", &escape(&note));
     }
     let dead: Vec<String> = rules

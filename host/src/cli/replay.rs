@@ -239,7 +239,7 @@ impl Run {
     /// What else a person should know of the input.
     fn notes(&self, supply: &SupplyReport) -> Vec<String> {
         let mut notes = Vec::new();
-        notes.extend(summary::part_note(&supply.part, "some source never has"));
+        notes.extend(summary::part_notes(&supply.part, "some source never has"));
         notes.extend(summary::worker_notes(&self.worker));
         notes
     }

@@ -9,6 +9,7 @@ use trapline_vm::map::MapCounters;
 use super::telling::Told;
 use crate::agent::alert::{RuleInfo, Stage};
 use crate::agent::summary::{InertRule, Lacking, RefusedRule, RuleCounts, Seconds, Summary};
+use crate::agent::supply::PartlyServed;
 use crate::agent::worker::Worker;
 use crate::sink::terminal::escape;
 use crate::sink::text::{UNSIGNED, severity_style};
@@ -83,18 +84,22 @@ pub(super) fn of(
     }
 }
 
-/// A note on rules that are served in part: their names, with the fields they do without.
-pub(super) fn part_note(part: &[(String, Vec<String>)], by: &str) -> Option<String> {
-    if part.is_empty() {
-        return None;
-    }
-    let mut rules: Vec<String> =
-        part.iter().take(3).map(|(rule, fields)| format!("{rule} ({})", fields.join(", "))).collect();
-    if part.len() > 3 {
-        rules.push("…".to_owned());
-    }
-    let count = count(part.len() as u64, "rule", "rules");
-    Some(format!("{count} can match without a field that {by}: {}", rules.join(", ")))
+/// Notes on rules that are served in part: their names, with the fields they do without. What is known of rules of object
+/// files is told as what it is.
+pub(super) fn part_notes(part: &[PartlyServed], by: &str) -> Vec<String> {
+    let note = |by_object: bool, what: &str| {
+        let of_kind: Vec<&PartlyServed> = part.iter().filter(|rule| rule.by_object == by_object).collect();
+        let shown = of_kind.iter().take(3).map(|rule| format!("{} ({})", rule.name, rule.fields.join(", ")));
+        let mut rules: Vec<String> = shown.collect();
+        if of_kind.len() > 3 {
+            rules.push("…".to_owned());
+        }
+        let count = count(of_kind.len() as u64, "rule", "rules");
+        (!of_kind.is_empty()).then(|| format!("{count} {what}: {}", rules.join(", ")))
+    };
+    let by_object = format!("of object files, which do not say that they need it, without a field that {by}");
+    let of_texts = note(false, &format!("can match without a field that {by}"));
+    of_texts.into_iter().chain(note(true, &by_object)).collect()
 }
 
 /// Notes on what a worker met.
@@ -339,6 +344,16 @@ mod tests {
         let counters = MapCounters { evicted: 1200, late: 3, ..MapCounters::default() };
         let text = "1,200 keys given up for new ones, 3 times too early for their window";
         assert_eq!(map_note(&counters).unwrap(), text);
+    }
+
+    #[test]
+    fn rules_of_object_files_are_told_apart_from_those_whose_condition_is_known() {
+        let rule = |name: &str, by_object| PartlyServed { name: name.into(), fields: vec!["a".into()], by_object };
+        assert!(part_notes(&[], "x").is_empty());
+        let notes = part_notes(&[rule("one", false), rule("two", true), rule("three", true)], "this source never has");
+        let of_objects = "2 rules of object files, which do not say that they need it, without a field that this source \
+                          never has: two (a), three (a)";
+        assert_eq!(notes, ["1 rule can match without a field that this source never has: one (a)", of_objects]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod lower;
 mod print;
+pub mod supply;
 
 use std::sync::Arc;
 

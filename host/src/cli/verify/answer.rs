@@ -81,6 +81,8 @@ pub(super) struct Capabilities {
     pub(super) buffer_bytes: Option<u32>,
     /// Fields that it may read.
     pub(super) fields: Vec<FieldGrant>,
+    /// Fields without each of which a rule cannot match; none if that is not known.
+    pub(super) needs: Option<Vec<String>>,
     /// Tests whose answers it may read, in the words of the rule.
     pub(super) predicates: Vec<String>,
     /// Helpers that it calls.
@@ -266,6 +268,7 @@ impl Proved {
                 fields: fields
                     .map(|(name, slot)| FieldGrant { name: name.clone(), slot: *slot, read: read(*slot) })
                     .collect(),
+                needs: subject.grants.needs.clone(),
                 predicates: subject.grants.predicates.clone(),
                 helpers: report.helpers.iter().map(|number| HelperGrant::new(subject.helpers, *number)).collect(),
                 maps,

@@ -55,6 +55,8 @@ pub(in crate::cli) struct Grants {
     pub(in crate::cli) fields: Vec<(String, u16)>,
     /// Its predicates, in the words of the rule.
     pub(in crate::cli) predicates: Vec<String>,
+    /// Fields that it cannot match without, as far as that is known.
+    pub(in crate::cli) needs: Option<Vec<String>>,
 }
 
 /// Something that is no program that could be proved: it did not compile, assemble or link.
@@ -129,7 +131,11 @@ fn rules(path: &Path, options: Options, console: &Console, found: &mut Vec<Found
         for rule in compiled.rules {
             for object in rule.objects {
                 let listing = rule.listing.clone().unwrap_or_else(|| text.source.clone());
-                found.push(linked(&object, &text.source.name, Some(rule.rule.line), Some(listing)));
+                let mut linked = linked(&object, &text.source.name, Some(rule.rule.line), Some(listing));
+                if let Found::Program(subject) = &mut linked {
+                    subject.grants.needs.clone_from(&rule.needs);
+                }
+                found.push(linked);
             }
         }
         if let [error] = errors.as_slice()
@@ -183,6 +189,7 @@ pub(in crate::cli) fn linked(object: &Object, file: &str, line: Option<u32>, sou
         classes: object.classes.clone(),
         fields: object.fields.iter().filter_map(|field| Some((field.name.clone(), slot_of(&field.name)?))).collect(),
         predicates: linked.rule().predicates.iter().map(|predicate| predicate.text.clone()).collect(),
+        needs: None,
     };
     Found::Program(Box::new(Subject {
         file: file.to_owned(),

@@ -109,6 +109,10 @@ fn show_capabilities(f: &mut Formatter<'_>, answer: &Answer, capabilities: &Capa
     }
     if answer.kind == Some("rule") {
         facts(f, "fields", capabilities.fields.iter().map(|field| escape(&field.name)))?;
+        match &capabilities.needs {
+            Some(needs) => facts(f, "needs", needs.iter().map(|field| escape(field)))?,
+            None => fact(f, "needs", "not said: it counts as able to match with any one of its fields")?,
+        }
         facts(f, "tests", capabilities.predicates.iter().map(|text| escape(text)))?;
     }
     let helpers: Vec<String> =

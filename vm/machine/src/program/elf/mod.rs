@@ -28,7 +28,7 @@
 //!
 //! `trapline.rules`: `key: value`. `rule` begins a rule and names it; then `id`, `version`, `title`, `description`,
 //! `severity`, `status`, `output`, `source`, `line`, `digest` at most once, `os`, `attack`, `reference`,
-//! `false_positive`, `author`, `tag` as often as needed. The programs of a rule are the functions of its name, or of
+//! `false_positive`, `author`, `tag`, `needs` (a field that it cannot match without; empty: there is none) as often as needed. The programs of a rule are the functions of its name, or of
 //! its name, two underscores and more; all of them, if the file has one rule.
 //!
 //! `trapline.predicates`: for each symbol in it one predicate: the field, the scope (`any`, `elements` or
@@ -213,6 +213,8 @@ pub struct RuleMeta {
     pub authors: Vec<String>,
     /// Free tags.
     pub tags: Vec<String>,
+    /// Fields without each of which it cannot match; None: that is not said.
+    pub needs: Option<Vec<String>>,
 }
 
 /// Where in an object file something is wrong.

@@ -85,6 +85,10 @@ pub(super) fn push_rule(bytes: &mut Vec<u8>, meta: &RuleMeta) {
     ] {
         values.iter().for_each(|value| key(name, value));
     }
+    match meta.needs.as_deref() {
+        Some([]) => push(bytes, "needs:"),
+        needs => needs.unwrap_or_default().iter().for_each(|field| push(bytes, &format!("needs: {field}"))),
+    }
 }
 
 /// The rules of a section of strings.
@@ -148,6 +152,13 @@ fn set(rule: &mut RuleMeta, key: &str, value: &str) -> Result<(), String> {
         "false_positive" => add(&mut rule.false_positives),
         "author" => add(&mut rule.authors),
         "tag" => add(&mut rule.tags),
+        "needs" => {
+            let needs = rule.needs.get_or_insert_default();
+            if !value.is_empty() {
+                needs.push(value.to_owned());
+            }
+            Ok(())
+        }
         _ => Err(format!("there is no key `{key}`")),
     }
 }

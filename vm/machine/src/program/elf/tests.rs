@@ -71,6 +71,7 @@ fn rule(programs: Vec<Object>) -> RuleObject {
         os: OsSet::ANY.with(Os::Linux).with(Os::Windows),
         attack: vec!["T1".into(), "T2".into()],
         tags: vec!["a".into()],
+        needs: Some(vec!["process.pid".into()]),
         ..RuleMeta::default()
     };
     RuleObject { meta, programs, source: SourceLines { file: "one.trap".into(), ..SourceLines::default() } }
@@ -104,8 +105,13 @@ fn sample() -> RuleObject {
 #[test]
 fn what_is_written_is_read() {
     let plain = rule(vec![object("process", "mov r0, 0\nmov r0, 1\nmov r0, 2\nexit")]);
+    let needing_nothing =
+        RuleObject { meta: RuleMeta { needs: Some(Vec::new()), ..plain.meta.clone() }, ..plain.clone() };
+    let silent = RuleObject { meta: RuleMeta { needs: None, ..plain.meta.clone() }, ..plain.clone() };
     for rules in [
         vec![sample()],
+        vec![needing_nothing],
+        vec![silent],
         vec![plain.clone()],
         vec![sample(), RuleObject { meta: RuleMeta { name: "two".into(), ..plain.meta.clone() }, ..plain.clone() }],
     ] {
