@@ -5,17 +5,22 @@
 
 use super::MapCounters;
 use super::hash::HashKey;
-use super::index::Index;
+use super::recent::Recent;
 use super::snapshot::{Malformed, Reader};
 
 #[derive(Clone, Debug)]
 pub(super) struct Distinct {
-    window_ns: u64,
-    members: usize,
-    member_len: usize,
-    index: Index,
-    /// By key: the latest time given for it, and how many members it has.
-    latest: Box<[u64]>,
+    keys: Recent,
+    lists: Lists,
+}
+
+/// The members of all keys.
+#[derive(Clone, Debug)]
+struct Lists {
+    /// The most that a key has, and bytes of one.
+    most: usize,
+    len: usize,
+    /// By key: how many there are.
     counts: Box<[u16]>,
     /// By key and member: its latest time, its hash, its bytes.
     times: Box<[u64]>,
@@ -76,48 +81,74 @@ impl Members<'_> {
     }
 }
 
+impl Lists {
+    fn of(&mut self, place: u32) -> Option<Members<'_>> {
+        let (start, len) = (place as usize * self.most, self.len);
+        let end = start + self.most;
+        Some(Members {
+            len,
+            count: self.counts.get_mut(place as usize)?,
+            times: self.times.get_mut(start..end)?,
+            tags: self.tags.get_mut(start..end)?,
+            bytes: self.bytes.get_mut(start * len..end * len)?,
+        })
+    }
+
+    fn save(&self, place: u32, out: &mut Vec<u8>) {
+        let count = self.counts.get(place as usize).copied().unwrap_or_default();
+        out.extend(count.to_le_bytes());
+        let start = place as usize * self.most;
+        for at in start..start + usize::from(count) {
+            out.extend(self.times.get(at).copied().unwrap_or_default().to_le_bytes());
+            out.extend(self.bytes.get(at * self.len..(at + 1) * self.len).unwrap_or_default());
+        }
+    }
+
+    /// Takes in what [`Lists::save`] wrote of a key with this latest time.
+    fn load(&mut self, place: u32, latest: u64, key: HashKey, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let (count, most) = (usize::from(reader.u16()?), self.most);
+        let mut members = self.of(place).ok_or(Malformed("a place outside the map"))?;
+        if count > most {
+            return Err(Malformed("more members than a key has"));
+        }
+        for at in 0..count {
+            let time = reader.u64()?;
+            let member = reader.take(members.len)?;
+            let tag = key.tag(member);
+            if time > latest || members.find(tag, member).is_some() {
+                return Err(Malformed("a member twice, or after its key's latest time"));
+            }
+            members.put(at, time, tag, member);
+            *members.count += 1;
+        }
+        Ok(())
+    }
+}
+
 impl Distinct {
     pub(super) fn new(key_len: u32, entries: u32, member_len: u32, window_ns: u64, members: u16) -> Self {
         let all = entries as usize * usize::from(members);
-        Self {
-            window_ns,
-            members: usize::from(members),
-            member_len: member_len as usize,
-            index: Index::new(key_len, entries),
-            latest: vec![0; entries as usize].into(),
+        let lists = Lists {
+            most: usize::from(members),
+            len: member_len as usize,
             counts: vec![0; entries as usize].into(),
             times: vec![0; all].into(),
             tags: vec![0; all].into(),
             bytes: vec![0; all * member_len as usize].into(),
-        }
+        };
+        Self { keys: Recent::new(key_len, entries, window_ns), lists }
     }
 
     /// What [`Distinct::new`] allocates.
     pub(super) const fn bytes(key_len: u32, entries: u32, member_len: u32, members: u16) -> u64 {
         let one = members as u64 * (8 + 4 + member_len as u64);
-        Index::bytes(key_len, entries) + entries as u64 * (8 + 2 + one)
+        Recent::bytes(key_len, entries) + entries as u64 * (2 + one)
     }
 
     #[cfg(test)]
     pub(super) fn allocated(&self) -> usize {
-        self.index.allocated()
-            + self.latest.len() * 8
-            + self.counts.len() * 2
-            + self.times.len() * 8
-            + self.tags.len() * 4
-            + self.bytes.len()
-    }
-
-    fn members_of(&mut self, place: u32) -> Option<Members<'_>> {
-        let start = place as usize * self.members;
-        let len = self.member_len;
-        Some(Members {
-            len,
-            count: self.counts.get_mut(place as usize)?,
-            times: self.times.get_mut(start..start + self.members)?,
-            tags: self.tags.get_mut(start..start + self.members)?,
-            bytes: self.bytes.get_mut(start * len..(start + self.members) * len)?,
-        })
+        let Lists { counts, times, tags, bytes, .. } = &self.lists;
+        self.keys.allocated() + counts.len() * 2 + times.len() * 8 + tags.len() * 4 + bytes.len()
     }
 
     pub(super) fn add(
@@ -127,14 +158,9 @@ impl Distinct {
         time_ns: u64,
         counters: &mut MapCounters,
     ) -> Option<u64> {
-        let (window_ns, most) = (self.window_ns, self.members);
-        let place = self.index.note((hash, key), counters, |oldest| {
-            self.latest
-                .get(oldest as usize)
-                .is_some_and(|latest| time_ns.checked_sub(*latest).is_some_and(|age| age >= window_ns))
-        })?;
-        let latest = self.latest.get_mut(place.number() as usize)?;
-        *latest = if place.is_new() { time_ns } else { time_ns.max(*latest) };
+        let (window_ns, most) = (self.keys.span_ns(), self.lists.most);
+        let (place, latest) = self.keys.note((hash, key), time_ns, counters)?;
+        *latest = time_ns.max(*latest);
         let latest = *latest;
         let time_ns = if latest - time_ns >= window_ns {
             counters.late += 1;
@@ -142,7 +168,7 @@ impl Distinct {
         } else {
             time_ns
         };
-        let mut members = self.members_of(place.number())?;
+        let mut members = self.lists.of(place.number())?;
         if place.is_new() {
             *members.count = 0;
         }
@@ -166,59 +192,12 @@ impl Distinct {
     }
 
     pub(super) fn save(&self, out: &mut Vec<u8>) {
-        self.index.save(out, |place, out| {
-            let count = self.counts.get(place as usize).copied().unwrap_or_default();
-            out.extend(self.latest.get(place as usize).copied().unwrap_or_default().to_le_bytes());
-            out.extend(count.to_le_bytes());
-            let start = place as usize * self.members;
-            for at in start..start + usize::from(count) {
-                let bytes = self.bytes.get(at * self.member_len..(at + 1) * self.member_len);
-                out.extend(self.times.get(at).copied().unwrap_or_default().to_le_bytes());
-                out.extend(bytes.unwrap_or_default());
-            }
-        });
+        self.keys.save(out, |place, out| self.lists.save(place, out));
     }
 
     /// Takes in what [`Distinct::save`] wrote, into a fresh one.
-    pub(super) fn load(
-        &mut self,
-        key_len: u32,
-        entries: u32,
-        key: HashKey,
-        reader: &mut Reader<'_>,
-    ) -> Result<(), Malformed> {
-        let index = Index::load(
-            key_len,
-            entries,
-            |bytes| key.tag(bytes),
-            reader,
-            |place, reader| {
-                let latest = reader.u64()?;
-                if let Some(known) = self.latest.get_mut(place as usize) {
-                    *known = latest;
-                }
-                let (count, most) = (reader.u16()?, self.members);
-                let member_len = self.member_len;
-                let Some(mut members) = self.members_of(place) else {
-                    return Err(Malformed("a place outside the map"));
-                };
-                if usize::from(count) > most {
-                    return Err(Malformed("more members than a key has"));
-                }
-                for at in 0..usize::from(count) {
-                    let time = reader.u64()?;
-                    let member = reader.take(member_len)?;
-                    let tag = key.tag(member);
-                    if time > latest || members.find(tag, member).is_some() {
-                        return Err(Malformed("a member twice, or after its key's latest time"));
-                    }
-                    members.put(at, time, tag, member);
-                    *members.count += 1;
-                }
-                Ok(())
-            },
-        )?;
-        self.index = index;
-        Ok(())
+    pub(super) fn load(&mut self, key: HashKey, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let Self { keys, lists } = self;
+        keys.load(key, reader, |place, latest, reader| lists.load(place, latest, key, reader))
     }
 }

@@ -336,22 +336,22 @@ impl Index {
         }
     }
 
-    /// What [`Index::save`] wrote.
+    /// What [`Index::save`] wrote, as one of this size.
     pub(super) fn load(
-        key_len: u32,
-        entries: u32,
+        &self,
         hash: impl Fn(&[u8]) -> u32,
         reader: &mut Reader<'_>,
         mut payload: impl FnMut(u32, &mut Reader<'_>) -> Result<(), Malformed>,
     ) -> Result<Self, Malformed> {
-        let mut index = Self::new(key_len, entries);
+        let entries = self.places.capacity;
+        let mut index = Self::new(self.key_len as u32, entries);
         let (places, mut marks) = Places::load(entries, reader)?;
         let count = places.len();
         index.places = places;
         for _ in 0..count {
             let place = reader.u32()?;
             mark(&mut marks, place)?;
-            let key = reader.take(key_len as usize)?;
+            let key = reader.take(self.key_len)?;
             let hash = hash(key);
             if index.find(hash, key).is_some() {
                 return Err(Malformed("a key twice"));

@@ -47,6 +47,7 @@ mod check;
 mod distinct;
 mod hash;
 mod index;
+mod recent;
 mod runtime;
 mod seen;
 mod snapshot;

@@ -162,11 +162,11 @@ impl Map {
                 }
             }
             Store::Hash(index) | Store::LruHash(index) => {
-                *index = Index::load(key_len, entries, |bytes| key.tag(bytes), reader, value)?;
+                *index = index.load(|bytes| key.tag(bytes), reader, value)?;
             }
-            Store::Window(window) => window.load(key_len, entries, key, reader)?,
-            Store::Distinct(distinct) => distinct.load(key_len, entries, key, reader)?,
-            Store::Seen(seen) => seen.load(key_len, entries, key, reader)?,
+            Store::Window(window) => window.load(key, reader)?,
+            Store::Distinct(distinct) => distinct.load(key, reader)?,
+            Store::Seen(seen) => seen.load(key, reader)?,
             Store::LpmTrie(trie) => *trie = Trie::load(key_len, entries, reader, value)?,
         }
         Ok((store, values))

@@ -4,41 +4,36 @@
 //! before it. A pane's sum lies in a ring, at its number modulo their count.
 
 use super::hash::HashKey;
-use super::index::Index;
+use super::recent::Recent;
 use super::snapshot::{Malformed, Reader};
 use super::{COUNT_MAX, MapCounters};
 
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    window_ns: u64,
     pane_ns: u64,
     panes: usize,
-    index: Index,
+    keys: Recent,
     sums: Box<[u64]>,
-    /// The latest time given for each key.
-    latest: Box<[u64]>,
 }
 
 impl Window {
     pub(super) fn new(key_len: u32, entries: u32, window_ns: u64, panes: u16) -> Self {
         Self {
-            window_ns,
             pane_ns: window_ns.div_ceil(u64::from(panes.max(1))).max(1),
             panes: usize::from(panes.max(1)),
-            index: Index::new(key_len, entries),
+            keys: Recent::new(key_len, entries, window_ns),
             sums: vec![0; entries as usize * usize::from(panes.max(1))].into(),
-            latest: vec![0; entries as usize].into(),
         }
     }
 
     /// What [`Window::new`] allocates.
     pub(super) const fn bytes(key_len: u32, entries: u32, panes: u16) -> u64 {
-        Index::bytes(key_len, entries) + entries as u64 * (panes as u64 + 1) * 8
+        Recent::bytes(key_len, entries) + entries as u64 * panes as u64 * 8
     }
 
     #[cfg(test)]
     pub(super) fn allocated(&self) -> usize {
-        self.index.allocated() + (self.sums.len() + self.latest.len()) * 8
+        self.keys.allocated() + self.sums.len() * 8
     }
 
     pub(super) fn add(
@@ -48,16 +43,10 @@ impl Window {
         amount: u64,
         counters: &mut MapCounters,
     ) -> Option<u64> {
-        let place = self.index.note(key, counters, |oldest| {
-            self.latest
-                .get(oldest as usize)
-                .is_some_and(|latest| time_ns.checked_sub(*latest).is_some_and(|age| age >= self.window_ns))
-        })?;
+        let (place, latest) = self.keys.note(key, time_ns, counters)?;
         let sums = self.sums.get_mut(place.number() as usize * self.panes..)?.get_mut(..self.panes)?;
-        let latest = self.latest.get_mut(place.number() as usize)?;
         if place.is_new() {
             sums.fill(0);
-            *latest = time_ns;
         }
         let panes = self.panes as u64;
         let mut pane = time_ns / self.pane_ns;
@@ -84,42 +73,25 @@ impl Window {
     }
 
     pub(super) fn save(&self, out: &mut Vec<u8>) {
-        self.index.save(out, |place, out| {
-            out.extend(self.latest.get(place as usize).copied().unwrap_or_default().to_le_bytes());
+        self.keys.save(out, |place, out| {
             let sums = self.sums.get(place as usize * self.panes..).and_then(|sums| sums.get(..self.panes));
             sums.unwrap_or_default().iter().for_each(|sum| out.extend(sum.to_le_bytes()));
         });
     }
 
     /// Takes in what [`Window::save`] wrote, into a fresh one.
-    pub(super) fn load(
-        &mut self,
-        key_len: u32,
-        entries: u32,
-        key: HashKey,
-        reader: &mut Reader<'_>,
-    ) -> Result<(), Malformed> {
-        let Self { panes, sums, latest, .. } = self;
-        self.index = Index::load(
-            key_len,
-            entries,
-            |bytes| key.tag(bytes),
-            reader,
-            |place, reader| {
-                if let Some(latest) = latest.get_mut(place as usize) {
-                    *latest = reader.u64()?;
+    pub(super) fn load(&mut self, key: HashKey, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let Self { panes, sums, keys, .. } = self;
+        keys.load(key, reader, |place, _, reader| {
+            let sums = sums.get_mut(place as usize * *panes..).and_then(|sums| sums.get_mut(..*panes));
+            for sum in sums.unwrap_or_default() {
+                *sum = reader.u64()?;
+                if *sum > COUNT_MAX {
+                    return Err(Malformed("a sum that cannot be"));
                 }
-                let sums = sums.get_mut(place as usize * *panes..).and_then(|sums| sums.get_mut(..*panes));
-                for sum in sums.unwrap_or_default() {
-                    *sum = reader.u64()?;
-                    if *sum > COUNT_MAX {
-                        return Err(Malformed("a sum that cannot be"));
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        Ok(())
+            }
+            Ok(())
+        })
     }
 }
 
