@@ -103,8 +103,9 @@ The proof of a program does not fit the program. This is a bug in Trapline; plea
         "malformed",
         "\
 The code is not a program: an instruction that does not exist, a reserved field that is not zero, a jump that leads
-outside or into the middle of a wide load, a helper that does not exist, or an end that can be fallen off. Nothing
-runs such code. Rebuild it; no compiler of ours writes it.",
+outside or into the middle of a wide load, a helper that does not exist, an end that can be fallen off, or a length or
+a map that the machine does not have. Nothing runs such code. Of assembly and hex, change what the help says; an object
+file or a rule that comes to this is damaged, or made by a compiler with a bug.",
     ),
     (
         "unbounded-loop",

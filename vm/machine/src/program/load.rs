@@ -131,6 +131,29 @@ pub enum LoadReason {
     },
 }
 
+impl LoadReason {
+    /// What would make the program loadable. Code may come from a compiler, but also from somebody's hands.
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Empty => "write at least `mov r0, 0` and `exit`",
+            Self::TooLong(_) => "make the program shorter, or divide it",
+            Self::Decode(_) => "write an instruction of RFC 9669 with zeros in the fields that it does not use",
+            Self::TargetOutside(_) => "jump to an instruction of the program, or to `exit`",
+            Self::TargetInsideWide(_) => "a wide load takes two slots: count both where jumps lead over it",
+            Self::FallsOffEnd => "end the program, and each of its functions, with `exit`",
+            Self::UnknownHelper { .. } => "call a helper that programs of this kind have, by its number",
+            Self::NoSuchMap { .. } => "declare the map, or name one of those that are declared: they count from 0",
+            Self::NoSuchValue { .. } => {
+                "only the first value of an array is at a fixed place: name a byte of it"
+            }
+            Self::TooManyMaps(_) => "put several values into one map, or divide the program",
+            Self::Map { .. } => "change the declaration of the map",
+            Self::MapPlace(_) => "place maps in the order in which they were declared, as `Placement` does",
+            Self::Length { .. } => "declare a length within these bounds",
+        }
+    }
+}
+
 impl Loaded {
     /// Checks a program. All of its code must be sound, reachable or not.
     pub fn new(program: Program, helpers: &'static HelperTable) -> Result<Self, LoadError> {

@@ -84,7 +84,7 @@ impl Rejection {
     /// What would make the program acceptable.
     pub const fn help(&self) -> &'static str {
         match &self.cause {
-            Cause::Load(_) => "rebuild it: no compiler of ours writes such code",
+            Cause::Load(error) => error.reason.help(),
             Cause::Proof(reason) => reason.help(),
         }
     }
