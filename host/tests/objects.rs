@@ -12,7 +12,10 @@ use trapline_engine::{Domain, LinkOptions};
 use trapline_programs::catalogue::catalogue;
 use trapline_programs::compile::compile;
 use trapline_programs::{object, stock};
-use trapline_vm::program::elf;
+use trapline_vm::isa::assemble;
+use trapline_vm::map::{MapDecl, MapKind};
+use trapline_vm::program::{Object, elf};
+use trapline_vm::record::OsSet;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -455,6 +458,49 @@ TL_RAW int first(u8 *buffer, u64 len)
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stdout).unwrap();
     assert!(said.contains("section `.maps`, symbol `counts`") && said.contains("`-g`"), "{said}");
+}
+
+/// A rule that remembers the number of every event, in a map with room for two.
+#[test]
+fn what_maps_could_not_hold_is_in_the_summary() {
+    let text = "ldxdw r3, [r1+24]\nstxw [r10-4], r3\nstdw [r10-16], 1\nlddw_map_index r1, 0\nmov r2, r10\nadd r2, -4\n\
+                mov r3, r10\nadd r3, -16\nmov r4, 0\ncall 2\nmov r0, 0\nexit";
+    let object = |kind| {
+        let map = MapDecl { name: "seen".into(), kind, key_len: 4, value_len: 8, entries: 2, contents: Vec::new() };
+        let program = Object {
+            name: "remembers".into(),
+            catalogue_digest: catalogue().digest(),
+            family: "process".into(),
+            classes: vec!["process.exec".into()],
+            os: OsSet::ANY,
+            code: assemble(text).unwrap().code,
+            fields: Vec::new(),
+            predicates: Vec::new(),
+            maps: vec![map],
+            relocations: Vec::new(),
+            lines: Vec::new(),
+            predicate_texts: Vec::new(),
+        };
+        let meta = elf::RuleMeta { name: "remembers".into(), title: "x".into(), ..elf::RuleMeta::default() };
+        let rule = elf::RuleObject { meta, programs: vec![program], source: elf::SourceLines::default() };
+        elf::write(&[rule], "").unwrap()
+    };
+    let folder = TempDir::new().unwrap();
+    let events: String = (0..5).map(|number| format!("{}\n", process(&number.to_string()))).collect();
+    fs::write(folder.path().join("events.jsonl"), events).unwrap();
+    for (kind, evicted, refused, told) in
+        [(MapKind::LruHash, 3, 0, "3 keys given up for new ones"), (MapKind::Hash, 0, 3, "3 new keys refused")]
+    {
+        fs::write(folder.path().join("remembers.o"), object(kind)).unwrap();
+        let arguments = ["replay", "--rules", "remembers.o", "--summary", "summary.json", "events.jsonl"];
+        let output = trapline(&arguments, folder.path());
+        assert!(String::from_utf8_lossy(&output.stderr).contains(told), "{output:?}");
+        let summary = fs::read_to_string(folder.path().join("summary.json")).unwrap();
+        let summary: Value = serde_json::from_str(&summary).unwrap();
+        let losses = json!({ "evicted": evicted, "refused": refused, "saturated": 0, "late": 0, "put_back": 0 });
+        assert_eq!(summary["maps_by_rule"], json!({ "remembers": losses }));
+        assert!(summary["state_bytes"].as_u64().unwrap() >= 16);
+    }
 }
 
 /// What a rule in C needs is what it says; one that says nothing is shown as such.

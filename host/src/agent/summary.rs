@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use trapline_vm::map::MapCounters;
 
 /// The longest latency that is told apart; longer ones count as this long.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
@@ -28,6 +29,10 @@ pub struct Summary {
     pub not_evaluable: u64,
     /// The same of each rule that had any, by rule id.
     pub not_evaluable_by_rule: BTreeMap<String, u64>,
+    /// Bytes that rules remember in, all there from the start.
+    pub state_bytes: u64,
+    /// What the maps of each rule could not hold, if there was any of that, by rule id.
+    pub maps_by_rule: BTreeMap<String, MapLosses>,
     /// Rules that no source seen in this run can serve.
     pub inert: Vec<InertRule>,
     /// Rules that were refused when they were loaded.
@@ -42,6 +47,28 @@ pub struct Summary {
     pub seconds: Seconds,
     /// Rules.
     pub rules: RuleCounts,
+}
+
+/// What happened to the maps of a rule that its programs do not see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MapLosses {
+    /// Keys given up for new ones.
+    pub evicted: u64,
+    /// New keys refused, because a map was full.
+    pub refused: u64,
+    /// Answers at the most that can be counted.
+    pub saturated: u64,
+    /// Times too early for their window.
+    pub late: u64,
+    /// Maps put back after traps.
+    pub put_back: u64,
+}
+
+impl From<MapCounters> for MapLosses {
+    fn from(counters: MapCounters) -> Self {
+        let MapCounters { evicted, refused, saturated, late, put_back } = counters;
+        Self { evicted, refused, saturated, late, put_back }
+    }
 }
 
 /// A rule that cannot match anything that the sources of this run supply.
@@ -199,6 +226,8 @@ mod tests {
             "traps",
             "not_evaluable",
             "not_evaluable_by_rule",
+            "state_bytes",
+            "maps_by_rule",
             "inert",
             "refused_rules",
             "fuel",

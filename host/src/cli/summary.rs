@@ -65,6 +65,8 @@ pub(super) fn of(
 ) -> Summary {
     let counts = worker.counts();
     let not_evaluable_by_rule = counts.not_evaluable();
+    let losses = worker.ruleset().rules.iter().map(|rule| (rule.info.id.clone(), worker.map_counters(rule)));
+    let losses = losses.filter(|(_, counters)| *counters != MapCounters::default());
     Summary {
         events: counts.events,
         refused: refused.input,
@@ -74,6 +76,8 @@ pub(super) fn of(
         traps: told.traps,
         not_evaluable: not_evaluable_by_rule.values().sum(),
         not_evaluable_by_rule,
+        state_bytes: worker.state_bytes(),
+        maps_by_rule: losses.map(|(id, counters)| (id, counters.into())).collect(),
         inert,
         fuel: counts.fuel,
         latency_ns: counts.latencies.percentiles(),

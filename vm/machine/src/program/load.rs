@@ -143,9 +143,7 @@ impl LoadReason {
             Self::FallsOffEnd => "end the program, and each of its functions, with `exit`",
             Self::UnknownHelper { .. } => "call a helper that programs of this kind have, by its number",
             Self::NoSuchMap { .. } => "declare the map, or name one of those that are declared: they count from 0",
-            Self::NoSuchValue { .. } => {
-                "only the first value of an array is at a fixed place: name a byte of it"
-            }
+            Self::NoSuchValue { .. } => "only the first value of an array is at a fixed place: name a byte of it",
             Self::TooManyMaps(_) => "put several values into one map, or divide the program",
             Self::Map { .. } => "change the declaration of the map",
             Self::MapPlace(_) => "place maps in the order in which they were declared, as `Placement` does",
