@@ -17,7 +17,7 @@
 //! verdict, `accepted` or `rejected CODE at PC`, is written by hand and never refreshed; the text below it is, by
 //! `UPDATE_EXPECT=1`. Review the difference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ use trapline_vm::isa::{assemble, disassemble_at};
 use trapline_vm::map::{MapDecl, MapKind, PlacedMap, Placement};
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Line, Loaded, Manifest, Program, ProgramKind};
 use trapline_vm::record::slots_len;
-use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
+use trapline_vm::verifier::{Limits, VERIFIER_VERSION, load_and_verify, verify_observed};
 
 /// What a program can be refused for. Budgets have their own tests; that the verifier contradicts itself has none.
 const CODES: [&str; 34] = [
@@ -209,4 +209,51 @@ fn cases_get_the_verdict_and_the_words_they_should() {
     let missing: Vec<_> = CODES.iter().filter(|code| !seen.contains(**code)).collect();
     assert!(missing.is_empty(), "no case is refused for {missing:?}");
     assert!(failures.is_empty(), "{} of {count} cases fail\n\n{}", failures.len(), failures.join("\n\n"));
+}
+
+/// A number for a program, the same everywhere: FNV-1a.
+fn digest(case: &Case) -> String {
+    let bytes = case.header.bytes().chain([0]).chain(case.code.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+/// `tests/verifier/version.list` has the version of the verifier and, of the cases that there were, whether they are
+/// accepted. A case that is judged otherwise needs another version; `UPDATE_EXPECT=1` then writes the list anew, and
+/// adds new cases to the list of the same version.
+#[test]
+fn another_verdict_is_another_version() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verifier/version.list");
+    let list = std::fs::read_to_string(&path).unwrap_or_default();
+    let mut lines = list.lines();
+    let version = lines.next().unwrap_or_default();
+    let known: BTreeMap<&str, &str> = lines.filter_map(|line| line.split_once(' ')).collect();
+    let is_same = version == format!("version {VERIFIER_VERSION}");
+    let (mut now, mut changed, mut found) = (BTreeMap::new(), Vec::new(), 0);
+    for path in files() {
+        for case in parse(&format!("\n{}", std::fs::read_to_string(&path).unwrap())) {
+            let verdict = if judge(&case).0 == "accepted" { "accepted" } else { "refused" };
+            let digest = digest(&case);
+            if let Some(before) = known.get(digest.as_str()) {
+                found += 1;
+                if is_same && *before != verdict {
+                    changed.push(format!("{}: {before} before, {verdict} now", case.name));
+                }
+            }
+            now.insert(digest, verdict);
+        }
+    }
+    assert!(changed.is_empty(), "raise VERIFIER_VERSION, then refresh with UPDATE_EXPECT=1:\n{}", changed.join("\n"));
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        let cases: String = now.iter().map(|(digest, verdict)| format!("{digest} {verdict}\n")).collect();
+        std::fs::write(&path, format!("version {VERIFIER_VERSION}\n{cases}")).unwrap();
+        return;
+    }
+    assert!(is_same, "{version} in version.list, which is {VERIFIER_VERSION} now: refresh it with UPDATE_EXPECT=1");
+    assert!(
+        found * 2 > now.len(),
+        "{found} of {} cases are in version.list: refresh it with UPDATE_EXPECT=1",
+        now.len()
+    );
 }

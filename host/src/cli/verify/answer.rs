@@ -9,7 +9,8 @@ use trapline_vm::isa::disassemble_at;
 use trapline_vm::map::{MapDecl, MapKind};
 use trapline_vm::program::{Loaded, Program, ProgramKind};
 use trapline_vm::verifier::{
-    AbstractState, Limits, LoopProof, ProvedLoop, Rejection, Verified, load_and_verify, verify_observed,
+    AbstractState, Limits, LoopProof, ProvedLoop, Rejection, VERIFIER_VERSION, Verified, load_and_verify,
+    verify_observed,
 };
 
 use super::subject::{Refused, Subject};
@@ -40,6 +41,8 @@ pub(super) struct Answer {
     pub(super) proved: Option<Proved>,
     /// Why it was refused; none of a proved program.
     pub(super) refused: Option<Refusal>,
+    /// The version of the verifier.
+    pub(super) verifier: u32,
 }
 
 /// What was proved.
@@ -221,6 +224,7 @@ impl Answer {
             outcome: if refused.is_none() { "proved" } else { "refused" },
             proved,
             refused,
+            verifier: VERIFIER_VERSION,
         }
     }
 
@@ -238,6 +242,7 @@ impl Answer {
             outcome: "refused",
             proved: None,
             refused: Some(Refusal { diagnostics, ..Refusal::plain(refused.code, refused.message) }),
+            verifier: VERIFIER_VERSION,
         }
     }
 

@@ -20,6 +20,7 @@ use super::{Console, Format, Outcome, OutputError};
 use crate::sink::json;
 use answer::Answer;
 use subject::{Found, Options};
+use trapline_vm::verifier::VERIFIER_VERSION;
 
 /// Prove programs, and print what was proved of each or why it is refused
 ///
@@ -78,7 +79,8 @@ impl Verify {
         }
         if self.format == Format::Text {
             let programs = if proved == 1 { "program" } else { "programs" };
-            console.line(&format!("{proved} {programs} proved, {refused} refused"));
+            console
+                .line(&format!("{proved} {programs} proved, {refused} refused; verifier version {VERIFIER_VERSION}"));
         }
         Ok(if refused == 0 { Outcome::Done } else { Outcome::Refused })
     }
