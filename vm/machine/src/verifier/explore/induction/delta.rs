@@ -250,3 +250,391 @@ pub(super) fn value_of(state: &AbstractState, frame: u16, place: u8) -> Option<R
     };
     Some(value).filter(|value| !matches!(value, RegType::Unusable(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::assemble;
+    use crate::verifier::number::{Bits, Scalar};
+
+    /// Numbers around every place where a reading turns over, and some small ones.
+    const CORNERS: [u64; 22] = [
+        0,
+        1,
+        2,
+        7,
+        0x7fff_fffe,
+        0x7fff_ffff,
+        0x8000_0000,
+        0x8000_0001,
+        0xffff_fffe,
+        0xffff_ffff,
+        0x1_0000_0000,
+        0x1_0000_0001,
+        0x7fff_ffff_ffff_fffe,
+        0x7fff_ffff_ffff_ffff,
+        0x8000_0000_0000_0000,
+        0x8000_0000_0000_0001,
+        0xffff_ffff_7fff_ffff,
+        0xffff_ffff_8000_0000,
+        0xffff_ffff_8000_0001,
+        0xffff_ffff_0000_0000,
+        0xffff_ffff_ffff_fffe,
+        0xffff_ffff_ffff_ffff,
+    ];
+
+    fn read(reading: Reading, value: u64) -> i128 {
+        match reading {
+            Reading::U64 => value.into(),
+            Reading::S64 => value.cast_signed().into(),
+            Reading::U32 => (value as u32).into(),
+            Reading::S32 => (value as i32).into(),
+        }
+    }
+
+    /// Whether a delta says the truth: of what was held at the head, and what is held now.
+    fn is_true(delta: Delta, head: u64, now: u64) -> bool {
+        let now = if delta.shifted { now >> 32 } else { now };
+        Readings::ALL.into_iter().filter(|reading| delta.readings.contains(*reading)).all(|reading| {
+            let moved = read(reading, now) - read(reading, head);
+            i128::from(delta.lo) <= moved && moved <= i128::from(delta.hi)
+        })
+    }
+
+    /// What a place may hold: intervals of both readings between corners, all of them short or nearly everything.
+    fn ranges() -> Vec<Scalar> {
+        let mut found = vec![Scalar::unknown(Bits::B64), Scalar::low_bits(Bits::B32), Scalar::range(0, 100, Bits::B64)];
+        for pair in CORNERS.windows(3) {
+            found.push(Scalar::range(pair[0], pair[2], Bits::B64));
+            let (least, most) = (pair[0].cast_signed(), pair[2].cast_signed());
+            found.push(Scalar::signed_range(least.min(most), least.max(most), Bits::B64));
+        }
+        found.push(Scalar::signed_range(-7, 7, Bits::B64));
+        found.push(Scalar::signed_range(i32::MIN.into(), i32::MAX.into(), Bits::B64));
+        found.sort_by_key(|scalar| (scalar.unsigned().min, scalar.unsigned().max, scalar.signed().min));
+        found.dedup();
+        found
+    }
+
+    const STEPS: [(i64, i64); 8] =
+        [(0, 0), (1, 1), (-1, -1), (-5, 2), (3, 1 << 31), (-(1 << 32), 0), (i64::MAX - 1, i64::MAX), (i64::MIN, -1)];
+
+    fn readings() -> impl Iterator<Item = Readings> {
+        let one = |only: Reading| Readings::of(move |reading| reading == only);
+        Readings::ALL.into_iter().map(one).chain([Readings::of(|_| true), Readings::of(Reading::is_narrow)])
+    }
+
+    /// Every delta of a place, and what it can be about: each number that the place may hold with one that it may have
+    /// been at the head.
+    fn each_case(value: Scalar, mut f: impl FnMut(Delta, &[(u64, u64)])) {
+        for (lo, hi) in STEPS {
+            for readings in readings() {
+                let delta = Delta { origin: 1, lo, hi, readings, shifted: false };
+                let now = CORNERS.into_iter().filter(|now| value.contains(*now, Bits::B64));
+                let heads = |now: u64| {
+                    let by = [lo, hi, lo.midpoint(hi)].map(|by| now.wrapping_sub(by.cast_unsigned()));
+                    by.into_iter().chain(by.map(|head| head ^ 1 << 40)).map(move |head| (head, now))
+                };
+                let cases: Vec<_> = now.flat_map(heads).filter(|(head, now)| is_true(delta, *head, *now)).collect();
+                if !cases.is_empty() {
+                    f(delta, &cases);
+                }
+            }
+        }
+    }
+
+    fn decoded(text: &str) -> Decoded {
+        let code = assemble(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}")).code;
+        Decoded::at(&code, 0).unwrap().unwrap()
+    }
+
+    fn with(place: u8, delta: Delta) -> Deltas {
+        Deltas { list: vec![(place, delta)] }
+    }
+
+    fn after(deltas: &Deltas, text: &str, operands: (Scalar, Scalar)) -> Option<Delta> {
+        let operands = Some((RegType::Scalar(operands.0), RegType::Scalar(operands.1)));
+        let mut deltas = deltas.clone();
+        deltas.step(&decoded(text), Some(&Fact { operands, access: None, frame_written: false }), 0);
+        deltas.get(1)
+    }
+
+    /// Whatever the numbers: what deltas say after a sum or difference is true of what the machine does.
+    #[test]
+    fn sums_and_differences_are_followed_soundly() {
+        let (all, mut followed) = (ranges(), 0u64);
+        for (text, op, width) in [
+            ("add r1, r2", AluOp::Add, Width::W64),
+            ("sub r1, r2", AluOp::Sub, Width::W64),
+            ("add32 r1, r2", AluOp::Add, Width::W32),
+            ("sub32 r1, r2", AluOp::Sub, Width::W32),
+        ] {
+            for a in &all {
+                each_case(*a, |delta, cases| {
+                    let before = with(1, delta);
+                    for b in all.iter().step_by(2) {
+                        let Some(moved) = after(&before, text, (*a, *b)) else { continue };
+                        followed += 1;
+                        assert!(moved.lo <= moved.hi, "{moved:?}");
+                        for y in CORNERS.into_iter().filter(|y| b.contains(*y, Bits::B64)) {
+                            for (head, now) in cases {
+                                let result = op.apply(width, *now, y);
+                                assert!(
+                                    is_true(moved, *head, result),
+                                    "{text}: {head:#x} at the head, {now:#x} {delta:?}, {y:#x}: {result:#x} {moved:?}"
+                                );
+                            }
+                        }
+                    }
+                });
+            }
+        }
+        assert!(followed > 10_000, "{followed}");
+    }
+
+    /// The same of copies, at both widths and extended.
+    #[test]
+    fn copies_are_followed_soundly() {
+        for (text, op, width) in [
+            ("mov r1, r2", AluOp::Mov, Width::W64),
+            ("mov32 r1, r2", AluOp::Mov, Width::W32),
+            ("movsx3264 r1, r2", AluOp::Movsx32, Width::W64),
+        ] {
+            let mut followed = 0;
+            for b in ranges() {
+                each_case(b, |delta, cases| {
+                    let Some(copied) = after(&with(2, delta), text, (Scalar::unknown(Bits::B64), b)) else { return };
+                    followed += 1;
+                    assert_eq!((copied.lo, copied.hi), (delta.lo, delta.hi));
+                    for (head, now) in cases {
+                        let result = op.apply(width, 0, *now);
+                        assert!(is_true(copied, *head, result), "{text}: {head:#x}, {now:#x} {delta:?} {copied:?}");
+                    }
+                });
+            }
+            assert!(followed > 100, "{text}: {followed}");
+        }
+    }
+
+    /// And of extensions by two shifts, to half-way and all the way.
+    #[test]
+    fn shifts_up_and_down_are_followed_soundly() {
+        for (down, op) in [("rsh r1, 32", AluOp::Rsh), ("arsh r1, 32", AluOp::Arsh)] {
+            let mut followed = 0;
+            for a in ranges() {
+                each_case(a, |delta, cases| {
+                    let by = Scalar::exact(32, Bits::B64);
+                    let Some(up) = after(&with(1, delta), "lsh r1, 32", (a, by)) else { return };
+                    let back = after(&with(1, up), down, (Scalar::unknown(Bits::B64), by)).unwrap();
+                    assert!(up.shifted && !back.shifted);
+                    followed += 1;
+                    for (head, now) in cases {
+                        let high = AluOp::Lsh.apply(Width::W64, *now, 32);
+                        assert!(is_true(up, *head, high), "{head:#x}, {now:#x} {delta:?} {up:?}");
+                        let low = op.apply(Width::W64, high, 32);
+                        assert!(is_true(back, *head, low), "{down}: {head:#x}, {now:#x} {delta:?} {back:?}");
+                    }
+                });
+            }
+            assert!(followed > 100, "{down}: {followed}");
+        }
+        // Half-way there is nothing else to do with it.
+        let delta = Delta { origin: 1, lo: 1, hi: 1, readings: Readings::of(Reading::is_narrow), shifted: true };
+        let any = (Scalar::unknown(Bits::B64), Scalar::exact(1, Bits::B64));
+        for text in ["add r1, 1", "sub r1, r2", "add32 r1, 1", "lsh r1, 32"] {
+            assert_eq!(after(&with(1, delta), text, any), None, "{text}");
+        }
+        for text in ["mov32 r1, r2", "movsx3264 r1, r2"] {
+            assert_eq!(after(&with(2, delta), text, any), None, "{text}");
+        }
+        // Nor is anything but 32.
+        let delta = Delta { shifted: false, ..delta };
+        for text in ["lsh r1, 31", "lsh r1, 33", "lsh r1, r2", "rsh r1, 32", "arsh r1, 32", "lsh32 r1, 31"] {
+            assert_eq!(after(&with(1, delta), text, any), None, "{text}");
+        }
+    }
+
+    /// At each place where a reading turns over: a step that stays below it is followed there, one beyond is not.
+    #[test]
+    fn a_reading_is_given_up_where_it_turns_over() {
+        let kept = |text: &str, least: u64, most: u64| -> Vec<bool> {
+            let delta = Delta { origin: 1, lo: 0, hi: 0, readings: Readings::of(|_| true), shifted: false };
+            let (a, by) = (Scalar::range(least, most, Bits::B64), text.rsplit(' ').next().unwrap());
+            let by = Scalar::exact(by.parse::<i64>().unwrap().cast_unsigned(), Bits::B64);
+            let moved = after(&with(1, delta), text, (a, by));
+            Readings::ALL.map(|reading| moved.is_some_and(|moved| moved.readings.contains(reading))).to_vec()
+        };
+        // Unsigned and signed, 64 bits, then 32.
+        assert_eq!(kept("add r1, 1", 0, 0x7fff_fffe), [true, true, true, true]);
+        assert_eq!(kept("add r1, 1", 0, 0x7fff_ffff), [true, true, true, false]);
+        assert_eq!(kept("add r1, 1", 0, 0xffff_fffe), [true, true, true, false]);
+        assert_eq!(kept("add r1, 1", 0, 0xffff_ffff), [true, true, false, false]);
+        assert_eq!(kept("add r1, 1", 0, (1 << 63) - 2), [true, true, false, false]);
+        assert_eq!(kept("add r1, 1", 0, (1 << 63) - 1), [true, false, false, false]);
+        assert_eq!(kept("add r1, 1", 0, u64::MAX - 1), [true, false, false, false]);
+        assert_eq!(kept("add r1, 1", 0, u64::MAX), [false; 4]);
+        assert_eq!(kept("sub r1, 1", 1, 9), [true, true, true, true]);
+        assert_eq!(kept("sub r1, 1", 0, 9), [false, true, false, true]);
+        assert_eq!(kept("add r1, -1", 1, 9), [true, true, true, true]);
+        assert_eq!(kept("add r1, -1", 0, 9), [false, true, false, true]);
+        // 32 bits: the result has zeros above, so a negative one is another number to 64 bits.
+        assert_eq!(kept("add32 r1, 1", 0, 0x7fff_fffe), [true, true, true, true]);
+        assert_eq!(kept("add32 r1, 1", 0, 0x7fff_ffff), [true, true, true, false]);
+        assert_eq!(kept("add32 r1, 1", 0, 0xffff_ffff), [false; 4]);
+        assert_eq!(kept("add32 r1, 1", 1 << 32, (1 << 32) + 5), [false, false, true, true]);
+        assert_eq!(kept("sub32 r1, 1", 0, 9), [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_added_up_has_a_limit() {
+        let readings = Readings::of(|reading| reading == Reading::S64);
+        let any = Scalar::signed_range(-9, 9, Bits::B64);
+        for (lo, hi, good) in [
+            (i64::MAX - 1, i64::MAX - 1, true),
+            (i64::MAX - 1, i64::MAX, false),
+            (i64::MIN, i64::MIN, true),
+            (0, 0, true),
+        ] {
+            let delta = Delta { origin: 1, lo, hi, readings, shifted: false };
+            let moved = after(&with(1, delta), "add r1, 1", (any, Scalar::exact(1, Bits::B64)));
+            assert_eq!(moved.map(|moved| (moved.lo, moved.hi)), good.then(|| (lo + 1, hi.wrapping_add(1))));
+        }
+        let delta = Delta { origin: 1, lo: i64::MIN, hi: 0, readings, shifted: false };
+        assert_eq!(after(&with(1, delta), "sub r1, 1", (any, Scalar::exact(1, Bits::B64))), None);
+    }
+
+    /// Addresses are moved too, as their offsets; no other arithmetic is followed, and nothing without a fact.
+    #[test]
+    fn all_else_is_forgotten() {
+        let delta = Delta { origin: 1, lo: 0, hi: 0, readings: Readings::of(|_| true), shifted: false };
+        let numbers = (Scalar::range(0, 9, Bits::B64), Scalar::exact(3, Bits::B64));
+        for text in [
+            "mul r1, 3",
+            "div r1, 3",
+            "or r1, 3",
+            "and r1, 3",
+            "rsh r1, 3",
+            "neg r1",
+            "mod r1, 3",
+            "xor r1, 3",
+            "mov r1, 3",
+            "mov32 r1, 3",
+            "movsx864 r1, r2",
+            "movsx1664 r1, r2",
+            "lddw r1, 3",
+            "be16 r1",
+            "le64 r1",
+            "call 1",
+        ] {
+            assert_eq!(after(&with(1, delta), text, numbers), None, "{text}");
+        }
+        let mut deltas = with(1, delta);
+        deltas.step(&decoded("add r1, 1"), None, 0);
+        assert_eq!(deltas.get(1), None);
+        let address = RegType::pointer(Region::Buffer, 8);
+        let mut deltas = with(1, delta);
+        let fact = Fact { operands: Some((address, RegType::exact(8))), access: None, frame_written: false };
+        deltas.step(&decoded("add r1, 8"), Some(&fact), 0);
+        let moved = deltas.get(1).unwrap();
+        assert_eq!((moved.lo, moved.hi, moved.readings), (8, 8, Readings::of(|reading| reading == Reading::S64)));
+        // A number plus an address is an address; it is no step.
+        let fact = Fact { operands: Some((RegType::exact(8), address)), access: None, frame_written: false };
+        let mut deltas = with(1, delta);
+        deltas.step(&decoded("add r1, r2"), Some(&fact), 0);
+        assert_eq!(deltas.get(1), None);
+    }
+
+    #[test]
+    fn joining_keeps_what_holds_of_both() {
+        let delta = |origin, lo, hi, bits, shifted| Delta { origin, lo, hi, readings: Readings(bits), shifted };
+        let one = delta(1, 1, 2, 0b0111, false);
+        assert_eq!(one.join(delta(1, -3, 1, 0b1110, false)), Some(delta(1, -3, 2, 0b0110, false)));
+        for other in [delta(2, 1, 2, 0b0111, false), delta(1, 1, 2, 0b1000, false), delta(1, 1, 2, 0b0111, true)] {
+            assert_eq!((one.join(other), other.join(one)), (None, None));
+        }
+        let mut joined = Deltas { list: vec![(1, one), (2, one), (3, one)] };
+        joined.join(&Deltas { list: vec![(1, delta(1, 0, 0, 0b0001, false)), (3, one), (4, one)] });
+        assert_eq!(joined.list, [(1, delta(1, 0, 2, 0b0001, false)), (3, one)]);
+        // What an inner loop moves is given up, what it narrows stays.
+        let mut agreed = Deltas { list: vec![(1, one), (2, one), (3, one), (4, one)] };
+        let (inside, wider) = (delta(1, 1, 1, 0b1111, false), delta(1, 1, 3, 0b0111, false));
+        agreed.agree(&Deltas { list: vec![(1, one), (2, inside), (3, wider)] });
+        assert_eq!(agreed.list, [(1, one), (2, one)]);
+    }
+
+    /// Slots hold what is stored whole in them, until something is written there.
+    #[test]
+    fn slots_are_followed_as_long_as_nothing_touches_them() {
+        let delta = Delta { origin: 1, lo: 1, hi: 1, readings: Readings::of(|_| true), shifted: false };
+        let slot = |at: u32| FIRST_SLOT + (at / SLOT_LEN) as u8;
+        let step = |deltas: &mut Deltas, text: &str, access: Option<Access>, frame| {
+            deltas.step(&decoded(text), Some(&Fact { operands: None, access, frame_written: false }), frame);
+        };
+        let stack = |lo: u32, hi: u32, size| Some(Access { region: Region::Stack, lo, hi, size });
+        let stored = || {
+            let mut deltas = with(1, delta);
+            step(&mut deltas, "stxdw [r10-16], r1", stack(496, 496, Size::Double), 0);
+            assert_eq!(deltas.get(slot(496)), Some(delta));
+            deltas
+        };
+        let mut deltas = stored();
+        step(&mut deltas, "ldxdw r3, [r10-16]", stack(496, 496, Size::Double), 0);
+        assert_eq!(deltas.get(3), Some(delta));
+        for (text, access, kept) in [
+            ("stb [r10-9], 0", stack(503, 503, Size::Byte), false),
+            ("stb [r10-8], 0", stack(504, 504, Size::Byte), true),
+            ("stb [r10-17], 0", stack(495, 495, Size::Byte), true),
+            ("stw [r10-20], 0", stack(492, 492, Size::Word), true),
+            ("stw [r10-20], 0", stack(492, 493, Size::Word), false),
+            ("stxdw [r10-16], r4", stack(496, 496, Size::Double), false),
+            ("stxdw [r3], r4", stack(0, 488, Size::Double), true),
+            ("stxdw [r3], r4", stack(0, 489, Size::Double), false),
+            ("stxdw [r3], r4", stack(504, 504, Size::Double), true),
+            ("lock add [r10-16], r4", stack(496, 496, Size::Double), false),
+            // Somewhere, and elsewhere.
+            ("stxdw [r3], r4", None, false),
+            ("stxdw [r3], r4", Some(Access { region: Region::Buffer, lo: 496, hi: 496, size: Size::Double }), true),
+            // In another frame.
+            ("stxdw [r3], r4", stack(496 + FRAME_LEN, 496 + FRAME_LEN, Size::Double), true),
+        ] {
+            let mut deltas = stored();
+            step(&mut deltas, text, access, 0);
+            assert_eq!(deltas.get(slot(496)).is_some(), kept, "{text} {access:?}");
+        }
+        // Loads of less, of one of several slots, of another frame's.
+        for (text, access) in [
+            ("ldxw r3, [r10-16]", stack(496, 496, Size::Word)),
+            ("ldxdw r3, [r4]", stack(496, 504, Size::Double)),
+            ("ldxdw r3, [r4]", stack(496 + FRAME_LEN, 496 + FRAME_LEN, Size::Double)),
+            ("ldxdw r3, [r4]", Some(Access { region: Region::Buffer, lo: 496, hi: 496, size: Size::Double })),
+            ("ldxdw r3, [r4]", None),
+        ] {
+            let mut deltas = stored();
+            deltas.set(3, Some(delta));
+            step(&mut deltas, text, access, 0);
+            assert_eq!(deltas.get(3), None, "{text} {access:?}");
+        }
+        // A call leaves r6 to r9, and the frame unless it writes there.
+        for written in [false, true] {
+            let mut deltas = stored();
+            deltas.set(6, Some(delta));
+            deltas.set(0, Some(delta));
+            deltas.step(
+                &decoded("call local +0"),
+                Some(&Fact { operands: None, access: None, frame_written: written }),
+                0,
+            );
+            assert_eq!([0, 1, 5, 6].map(|place| deltas.get(place).is_some()), [false, false, false, true]);
+            assert_eq!(deltas.get(slot(496)).is_some(), !written);
+        }
+        // What an exchange fetches is known of nothing.
+        for (text, fetched) in [("lock fetch add [r4], r6", 6), ("lock cmpxchg [r4], r6", 0), ("lock xchg [r4], r6", 6)]
+        {
+            let mut deltas = stored();
+            deltas.set(6, Some(delta));
+            deltas.set(0, Some(delta));
+            step(&mut deltas, text, Some(Access { region: Region::Buffer, lo: 0, hi: 0, size: Size::Double }), 0);
+            assert_eq!([0, 6].map(|place| deltas.get(place).is_none()), [fetched == 0, fetched == 6], "{text}");
+        }
+    }
+}

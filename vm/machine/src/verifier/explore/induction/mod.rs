@@ -26,6 +26,8 @@
 mod delta;
 mod facts;
 mod reading;
+#[cfg(test)]
+mod tests;
 
 pub(super) use facts::Facts;
 
