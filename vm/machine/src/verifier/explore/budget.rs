@@ -7,6 +7,9 @@ use crate::verifier::state::AbstractState;
 /// Bytes of a state, beyond those that every state has, that cost a step for each block. Otherwise eight frames full
 /// of saved registers would make each step of the budget some fifty times slower.
 pub(super) const STATE_STEP_LEN: usize = 1024;
+/// So many copies of values cost a step for each block, since what a branch teaches is written to all of them, and for
+/// each store, which may end any of them.
+const LINKS_STEP: usize = 8;
 
 impl Explorer<'_, '_> {
     pub(super) fn copy(&mut self, state: &AbstractState) -> Box<AbstractState> {
@@ -40,6 +43,7 @@ impl Explorer<'_, '_> {
     /// Counts bytes that are held from now on.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), Box<Refusal>> {
         self.bytes = self.bytes.saturating_add(bytes);
+        self.peak = self.peak.max(self.bytes);
         if self.bytes.saturating_add(self.memo.bytes()) > self.limits.bytes_max {
             // What calls gave is a convenience; the proof comes first.
             self.memo.clear();
@@ -60,5 +64,10 @@ impl Explorer<'_, '_> {
 /// Steps that a block costs for what its state holds beyond registers: states are copied, joined and checked whole.
 pub(super) fn weight(state: &AbstractState) -> u64 {
     let beyond = state.bytes().saturating_sub(size_of::<AbstractState>());
-    u64::try_from(beyond / STATE_STEP_LEN).unwrap_or(u64::MAX)
+    u64::try_from(beyond / STATE_STEP_LEN).unwrap_or(u64::MAX).saturating_add(weight_of_links(state))
+}
+
+/// The part of it that is for copies of values.
+pub(super) fn weight_of_links(state: &AbstractState) -> u64 {
+    u64::try_from(state.links_len() / LINKS_STEP).unwrap_or(u64::MAX)
 }

@@ -1,9 +1,10 @@
 //! Local calls: each is followed into the function with the state of the caller.
 //!
 //! A function is looked at anew for each call; the states at its exits, joined, are what the call leaves. Only a call
-//! in exactly the state of an earlier one is not followed again: it is given what that one came to, the steps that it
-//! took included, so that a proof with this switched off ([`Limits::reuse_calls`](super::Limits::reuse_calls)) says
-//! the same.
+//! in exactly the state of an earlier one is not followed again: it is given what that one came to, the steps and the
+//! bytes that it took included, so that a proof with this switched off
+//! ([`Limits::reuse_calls`](super::Limits::reuse_calls)) says the same. If they are more than is left, it is followed
+//! all the same, to the instruction that goes too far.
 
 use super::path::Path;
 use super::{Boundary, Entry, Explorer, Pass, Refusal, Sink, Target};
@@ -38,6 +39,8 @@ struct Summary {
     /// The state after the call and the fuel that it can use; None if it does not return.
     outcome: Option<(Box<AbstractState>, u64)>,
     steps: u64,
+    /// The most bytes held at a time beyond those held when it began.
+    held: usize,
     activation: Activation,
 }
 
@@ -99,33 +102,39 @@ impl Explorer<'_, '_> {
         }
         let caller = self.chain.len().saturating_sub(1);
         let found = if self.limits.reuse_calls {
-            self.memo.find(callee, self.pass, self.level, &state).map(|summary| {
+            self.memo.find(callee, self.pass, self.level, &state).filter(|summary| self.fits(summary)).map(|summary| {
                 let outcome = summary.outcome.as_ref().map(|(state, fuel)| (state.clone(), *fuel));
-                (outcome, summary.steps, summary.activation)
+                (outcome, summary.steps, summary.held, summary.activation)
             })
         } else {
             None
         };
         let (outcome, activation) = match found {
-            Some((outcome, steps, activation)) => {
+            Some((outcome, steps, held, activation)) => {
                 self.count_steps(steps)?;
+                self.hold(held)?;
+                self.release(held);
                 self.spare(state);
                 self.touch_as(&activation);
                 (outcome, activation)
             }
             None => {
-                let begun = self.steps;
+                let (begun, before, peak) = (self.steps, self.bytes, self.peak);
+                self.peak = before;
                 let kept = if self.limits.reuse_calls { Some(self.copy(&state)) } else { None };
                 let position = self.position;
                 let inner = self.extend(path, pc, Turn::Called);
-                let (returned, activation) = self.run(callee, state, inner)?;
+                let ran = self.run(callee, state, inner);
+                let held = self.peak.saturating_sub(before);
+                self.peak = self.peak.max(peak);
+                let (returned, activation) = ran?;
                 self.position = position;
                 self.pc = pc;
                 let outcome = returned.map(|entry| (entry.state, entry.fuel));
                 if let Some(entry) = kept {
                     let outcome = outcome.as_ref().map(|(state, fuel)| (self.copy(state), *fuel));
-                    let steps = self.steps - begun;
-                    self.memo.keep(Summary { pass: self.pass, level: self.level, entry, outcome, steps, activation });
+                    let (pass, level, steps) = (self.pass, self.level, self.steps - begun);
+                    self.memo.keep(Summary { pass, level, entry, outcome, steps, held, activation });
                     self.hold(0)?;
                 }
                 (outcome, activation)
@@ -141,6 +150,12 @@ impl Explorer<'_, '_> {
             Some((state, used)) => self.go(Target::Block(next), Entry { state, fuel: fuel.saturating_add(used), path }),
             None => Ok(()),
         }
+    }
+
+    /// Whether what a call took, taken once more, is within the budget.
+    fn fits(&self, summary: &Summary) -> bool {
+        summary.steps <= self.limits.steps_max - self.steps
+            && self.bytes.saturating_add(summary.held) <= self.limits.bytes_max
     }
 
     /// Looks at a function from a state on. What it returns, if it does, after the call.

@@ -414,6 +414,39 @@ fn one_instruction_accesses_one_region() {
     assert_eq!(code(&two), (Some(6), "regions-differ"));
 }
 
+/// A call that is not followed again holds the bytes that it held, at a time when more is held already.
+#[test]
+fn calls_that_are_used_again_hold_what_they_held() {
+    // In the function many states wait at a time; before its second call some wait in the caller.
+    let wait = |name: &str, count: usize| -> (String, String) {
+        let ways = (0..count).map(|way| format!("jeq r0, {way}, {name}{way}\n")).collect();
+        (ways, (0..count).map(|way| format!("{name}{way}: mov r2, 1\n")).collect())
+    };
+    let ((here, there), (inside, after)) = (wait("h", 50), wait("i", 40));
+    let call = "mov r2, 0\nmov r3, 0\nmov r4, 0\nmov r5, 0\nmov r1, 0\ncall local f\n";
+    let text = format!(
+        "mov r6, r1\n{call}ldxdw r0, [r6]\nmov r1, 0\n{here}{call}ldxdw r0, [r6]\n{there}mov r0, 0\nexit\n\
+         f: ldxdw r0, [r10-8]\n{inside}{after}mov r0, 0\nexit"
+    )
+    .replace("f: ldxdw r0, [r10-8]", "f: call 5\nmov r2, 1");
+    let bytes = |reuse_calls| within(&text, Limits { reuse_calls, ..Limits::default() }).unwrap().report().bytes;
+    let needed = usize::try_from(bytes(false)).unwrap();
+    for reuse_calls in [false, true] {
+        for (bytes_max, good) in [(needed - 1, false), (needed, true), (needed + 1, true)] {
+            let verdict = within(&text, Limits { reuse_calls, bytes_max, ..Limits::default() });
+            assert_eq!(verdict.is_ok(), good, "{bytes_max} {reuse_calls}");
+        }
+    }
+    // What does not fit is followed to where it goes too far, so the words are the same as well.
+    for limits in [
+        Limits { bytes_max: needed - 1, ..Limits::default() },
+        Limits { steps_max: within(&text, Limits::default()).unwrap().report().steps - 150, ..Limits::default() },
+    ] {
+        let words = |reuse_calls| within(&text, Limits { reuse_calls, ..limits }).unwrap_err().to_string();
+        assert_eq!(words(true), words(false));
+    }
+}
+
 #[test]
 fn bytes_at_their_limit_with_loops_and_calls() {
     let text = "mov r6, 0\na: mov r1, r6\ncall local f\nadd r6, 1\njlt r6, 100, a\nexit\nf: mov r0, r1\nexit";

@@ -182,7 +182,7 @@ impl Explorer<'_, '_> {
     /// A state at the head that should hold in all iterations from this one on.
     fn ascend(&mut self, component: &Component, entry: &Entry) -> Result<Box<AbstractState>, Box<Refusal>> {
         let pass = std::mem::replace(&mut self.pass, Pass::Guess);
-        let thresholds = self.thresholds(component, &entry.state);
+        let thresholds = self.thresholds(component, &entry.state)?;
         let mut invariant = self.copy(&entry.state);
         let mut round = 0;
         while let Some(back) = self.guess(component, &invariant, entry.path)? {
@@ -258,6 +258,10 @@ impl Explorer<'_, '_> {
         invariant: &AbstractState,
     ) -> Result<Result<Concluded, Box<AbstractState>>, Box<Refusal>> {
         let checks = self.pass != Pass::Guess;
+        // It is made to hold at first, and that is not to be taken on trust either.
+        if !entry.state.is_within(invariant) {
+            return Err(self.refusal(self.cfg.first_pc(component.start), None, Reason::Inconsistent));
+        }
         if checks {
             self.facts.push(Some(Facts::default()));
         }
@@ -326,13 +330,12 @@ impl Explorer<'_, '_> {
     }
 
     /// Numbers at which widening may stop: those that the loop compares with, those that bound what it begins with,
-    /// those that it assigns.
-    fn thresholds(&self, component: &Component, first: &AbstractState) -> Thresholds {
+    /// those that it assigns. All of its instructions are looked at, and counted, also those that are never reached.
+    fn thresholds(&mut self, component: &Component, first: &AbstractState) -> Result<Thresholds, Box<Refusal>> {
+        let blocks = || (component.start..component.end).filter_map(|p| self.cfg.block(self.cfg.at(p)?));
+        let steps = blocks().map(|block| u64::from(block.cost)).sum();
+        let instructions = || blocks().flat_map(|block| (block.start..block.end).filter_map(|pc| self.program.at(pc)));
         let mut thresholds = Thresholds::usual();
-        let instructions = || {
-            let blocks = (component.start..component.end).filter_map(|p| self.cfg.block(self.cfg.at(p)?));
-            blocks.flat_map(|block| (block.start..block.end).filter_map(|pc| self.program.at(pc)))
-        };
         for instruction in instructions() {
             if let Kind::Branch(_, _, Operand::Imm) = instruction.kind() {
                 thresholds.add(instruction.imm.cast_unsigned());
@@ -351,7 +354,8 @@ impl Explorer<'_, '_> {
                 thresholds.add(instruction.imm.cast_unsigned());
             }
         }
-        thresholds
+        self.count_steps(steps)?;
+        Ok(thresholds)
     }
 
     fn mark(&self) -> Mark {

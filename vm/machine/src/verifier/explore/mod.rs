@@ -102,6 +102,8 @@ struct Explorer<'p, 'o> {
     pub path: Path,
     pub steps: u64,
     pub bytes: usize,
+    /// The most bytes held at a time since a call began.
+    peak: usize,
     bytes_most: usize,
 }
 
@@ -136,6 +138,7 @@ pub(super) fn prove(
         path: ENTRY,
         steps: 0,
         bytes: 0,
+        peak: 0,
         bytes_most: 0,
     };
     let refused = |explorer: &Explorer<'_, '_>, refusal: Refusal| {

@@ -1,5 +1,6 @@
 //! One instruction on the way: what must hold before it is checked and noted, and the state moves past it.
 
+use super::budget::weight_of_links;
 use super::induction::Facts;
 use super::{Explorer, Pass, Refusal};
 use crate::helper::{Helper, KnownArguments};
@@ -73,6 +74,9 @@ impl Explorer<'_, '_> {
         }
         if self.pass == Pass::Proof {
             self.notes.instruction(instruction);
+        }
+        if matches!(instruction.kind(), Kind::Store(..) | Kind::Atomic(..) | Kind::CallHelper) {
+            self.count_steps(weight_of_links(state))?;
         }
         transfer::step(&self.context, state, instruction, access.as_ref());
         if !state.is_consistent_after(instruction) {

@@ -94,6 +94,35 @@ fn large_states_cost_more_steps() {
     assert!(["unbounded-loop", "budget"].contains(&rejection.code()));
 }
 
+/// What a branch teaches is written to all copies, and a store may end any of them: that is work, too.
+#[test]
+fn many_copies_cost_more_steps() {
+    let steps = |copies: usize, line: &str, count: usize| {
+        let spills: String = (1..=copies).map(|slot| format!("stxdw [r10-{}], r0\n", slot * 8)).collect();
+        let text = format!("ldxdw r0, [r1]\n{spills}{}mov r0, 0\nexit", line.repeat(count));
+        verify(load(&text)).unwrap().report().steps
+    };
+    for (line, few, more) in [("jeq r0, 1, +0\n", 3, 7), ("stb [r10-512], 1\n", 1, 7), ("mov r3, 1\n", 1, 0)] {
+        let each = |copies| (steps(copies, line, 200) - steps(copies, line, 100)) / 100;
+        assert_eq!(each(1), few, "{line}");
+        assert!(each(60) >= few + more && (more > 0 || each(60) == few), "{line}");
+    }
+}
+
+/// What is never reached is read all the same, to guess what a loop does and to see what is counted. Loops within loops
+/// are looked at as a whole again and again, so that this was half a minute's work in a small budget.
+#[test]
+fn dead_parts_of_loops_cost_steps() {
+    let steps = |dead: usize| {
+        let dead = "jeq r7, 1, +0\n".repeat(dead);
+        let text = format!("mov r7, 0\na: jne r7, 1, c\n{dead}c: add r7, 2\njlt r7, 1000000, a\nmov r0, 0\nexit");
+        let limits = Limits { loop_steps_max: 100, ..Limits::default() };
+        within(&text, limits).unwrap().report().steps
+    };
+    // Once to guess; what is counted is looked for when that is tried, and when it is proved.
+    assert_eq!(steps(2000) - steps(1000), 3 * 1000);
+}
+
 /// Every branch leads to its own place far ahead: the most states there can be at a time.
 #[test]
 fn the_most_states_fit_the_budget() {

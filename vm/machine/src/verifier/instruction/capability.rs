@@ -82,7 +82,7 @@ pub(super) fn access(
             if mode != Mode::Write {
                 let (frame, bytes) = frame_bytes(&access).ok_or(Reason::Inconsistent)?;
                 let stack = state.frame(frame).ok_or(Reason::Inconsistent)?;
-                let whole = mode == Mode::Read && stack.saved(bytes).is_some();
+                let whole = mode == Mode::Read && lo == hi && stack.saved(bytes).is_some();
                 let start = u32::from(frame) * FRAME_LEN;
                 let offset = Scalar::range((lo - start).into(), (hi - start).into(), Bits::B64);
                 readable(stack, Pointer { offset, ..pointer }, bytes, whole)?;

@@ -37,7 +37,7 @@ impl AbstractState {
         signed: bool,
     ) -> bool {
         let Some((_, other)) = shifted.filter(|(same, _)| *same == register) else { return false };
-        let Some(RegType::Scalar(number)) = self.held(other) else { return false };
+        let Some(RegType::Scalar(number)) = self.held(other).copied() else { return false };
         let narrow = Bits::B32;
         let fits = if signed {
             number.signed().min >= narrow.signed_min() && number.signed().max <= narrow.signed_max()
@@ -105,13 +105,13 @@ impl AbstractState {
     }
 
     /// What a place holds.
-    fn held(&self, holder: Holder) -> Option<RegType> {
+    fn held(&self, holder: Holder) -> Option<&RegType> {
         match holder.held() {
-            Held::Register(register) => Some(self.get(register)),
-            Held::Slot(frame, slot) => self.frame(frame)?.saved(Bytes::of_slot(slot)),
+            Held::Register(register) => self.registers.get(usize::from(register)),
+            Held::Slot(frame, slot) => self.frame(frame)?.slot(slot),
             Held::Kept(frame, register) => {
                 let kept = &self.callers.get(usize::from(frame))?.kept;
-                kept.get(usize::from(register).checked_sub(KEPT.start)?).copied()
+                kept.get(usize::from(register).checked_sub(KEPT.start)?)
             }
         }
     }
@@ -157,13 +157,27 @@ impl AbstractState {
         }
     }
 
+    /// Whether what a register holds is what its copies hold, if it has any. One of them will do: the others are equal.
+    pub(super) fn equals_copies(&self, register: u8) -> bool {
+        let holder = Holder::register(register);
+        let other = self.links.of(holder).find(|other| *other != holder);
+        other.is_none_or(|other| self.held(other) == self.held(holder))
+    }
+
     /// Whether linked places hold equal values.
     pub(super) fn links_hold(&self) -> bool {
-        self.links.is_empty()
-            || self.links.is_well_formed()
-                && self.links.iter().all(|(holder, class)| {
-                    let value = self.held(holder);
-                    value.is_some() && (holder == class || value == self.held(class))
-                })
+        // The class of the link before, and what it holds.
+        let mut last = None;
+        let mut holds = |(holder, class): (Holder, Holder)| {
+            let value = self.held(holder);
+            let same = match last {
+                _ if holder == class => value,
+                Some((before, same)) if before == class => same,
+                _ => self.held(class),
+            };
+            last = Some((class, same));
+            value.is_some() && value == same
+        };
+        self.links.is_empty() || self.links.is_well_formed() && self.links.iter().all(&mut holds)
     }
 }

@@ -98,6 +98,10 @@ impl Links {
         self.list.is_empty()
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.list.len()
+    }
+
     fn class(&self, holder: Holder) -> Option<Holder> {
         let at = self.list.binary_search_by_key(&holder, |link| link.holder).ok()?;
         self.list.get(at).map(|link| link.class)
@@ -220,9 +224,17 @@ impl Links {
 
     /// Whether it is written as a partition is: places ascending, classes named by a place of theirs that comes first.
     pub(super) fn is_well_formed(&self) -> bool {
+        let mut last = None;
+        let mut is_named_right = |link: &Link| {
+            let named = link.class == link.holder
+                || last == Some(link.class)
+                || link.class < link.holder && self.class(link.class) == Some(link.class);
+            last = Some(link.class).filter(|_| named);
+            named
+        };
         self.list.len() <= LINKS_MAX
             && self.list.is_sorted_by(|a, b| a.holder < b.holder)
-            && self.list.iter().all(|link| link.class <= link.holder && self.class(link.class) == Some(link.class))
+            && self.list.iter().all(&mut is_named_right)
     }
 }
 

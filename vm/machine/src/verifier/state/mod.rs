@@ -177,11 +177,18 @@ impl AbstractState {
         let row = instruction.op.row();
         let writes = |role| matches!(role, Role::Write | Role::Update);
         let writes_r0 = matches!(instruction.kind(), Kind::CallHelper | Kind::Atomic(Rmw::Cmpxchg, ..));
-        (!writes(row.dst) || self.get(instruction.dst).is_consistent())
-            && (!writes(row.src) || self.get(instruction.src).is_consistent())
-            && (!writes_r0 || self.get(0).is_consistent())
+        let writes_more = matches!(instruction.kind(), Kind::Store(..) | Kind::Atomic(..) | Kind::CallHelper);
+        let consistent = |register| self.get(register).is_consistent() && self.equals_copies(register);
+        (!writes(row.dst) || consistent(instruction.dst))
+            && (!writes(row.src) || consistent(instruction.src))
+            && (!writes_r0 || consistent(0))
             && self.get(FRAME_POINTER) == RegType::frame_pointer(self.frame_number())
-            && self.links_hold()
+            && (!writes_more || self.links_hold())
+    }
+
+    /// How many places are known to be copies of another.
+    pub(in crate::verifier) fn links_len(&self) -> usize {
+        self.links.len()
     }
 
     /// Bytes of what the state holds, for the verifier's own budget; the same on every run.

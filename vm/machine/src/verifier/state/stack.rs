@@ -95,8 +95,13 @@ impl Stack {
 
     /// The register that was saved in exactly these bytes.
     pub fn saved(&self, bytes: Bytes) -> Option<RegType> {
-        let slot = bytes.as_slot()?;
-        self.saved.iter().find(|saved| saved.slot == slot).map(|saved| saved.value)
+        self.in_slot(bytes.as_slot()?).map(|saved| saved.value)
+    }
+
+    /// Asked a lot: whether copies are still copies, after every instruction.
+    fn in_slot(&self, slot: u8) -> Option<&Saved> {
+        let at = self.saved.binary_search_by_key(&slot, |saved| saved.slot).ok()?;
+        self.saved.get(at)
     }
 
     /// The saved registers, each with the offset of its slot from the lowest byte of the frame.
@@ -109,9 +114,15 @@ impl Stack {
         self.saved.iter().map(|saved| saved.value)
     }
 
+    /// What is saved in a slot.
+    pub(super) fn slot(&self, slot: u8) -> Option<&RegType> {
+        self.in_slot(slot).map(|saved| &saved.value)
+    }
+
     /// What is saved in a slot, to change.
     pub(super) fn slot_mut(&mut self, slot: u8) -> Option<&mut RegType> {
-        self.saved.iter_mut().find(|saved| saved.slot == slot).map(|saved| &mut saved.value)
+        let at = self.saved.binary_search_by_key(&slot, |saved| saved.slot).ok()?;
+        self.saved.get_mut(at).map(|saved| &mut saved.value)
     }
 
     /// Removes the saved registers that these bytes touch. What is left of a pointer can no longer be read.
@@ -185,12 +196,12 @@ impl Stack {
         let readable = other.initialised.iter().zip(self.initialised).all(|(theirs, ours)| theirs & !ours == 0);
         let is_there = |saved: &Saved| {
             matches!(saved.value, RegType::Unusable(_)) || {
-                let ours = self.saved.iter().find(|ours| ours.slot == saved.slot);
+                let ours = self.in_slot(saved.slot);
                 ours.is_some_and(|ours| ours.value.is_within(saved.value))
             }
         };
         let stays_address = |saved: &Saved| {
-            let theirs = other.saved.iter().find(|theirs| theirs.slot == saved.slot);
+            let theirs = other.in_slot(saved.slot);
             let bytes = Bytes::of_slot(saved.slot);
             !saved.value.is_address()
                 || theirs.is_some_and(|theirs| theirs.value.is_address())

@@ -93,6 +93,8 @@ impl Explorer<'_, '_> {
                 self.release(held);
                 return Ok(None);
             }
+            // All blocks are looked through for those that are to be followed.
+            self.count_steps(u64::from(end - start))?;
             for index in 0..len {
                 if !dirty.get_mut(index).is_some_and(std::mem::take) {
                     continue;
