@@ -233,3 +233,197 @@ fn insert<T: Ord>(list: &mut Vec<T>, value: T) {
         list.insert(at, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::helper::RULE_HELPERS;
+    use crate::isa::{Size, assemble};
+    use crate::map::{MapDecl, MapKind, Placement};
+    use crate::program::{Manifest, Program, ProgramKind};
+    use crate::verifier::report::Counter;
+
+    fn load(text: &str, kind: ProgramKind) -> Loaded {
+        let decl = MapDecl {
+            name: "m".to_owned(),
+            kind: MapKind::Array,
+            key_len: 4,
+            value_len: 8,
+            entries: 2,
+            contents: Vec::new(),
+        };
+        let program = Program {
+            name: "test".to_owned(),
+            kind,
+            code: assemble(text).unwrap_or_else(|errors| panic!("{errors:?}")).code,
+            lines: Vec::new(),
+            maps: vec![Placement::default().place(decl).unwrap()],
+            fuel_limit: 100,
+        };
+        Loaded::new(program, &RULE_HELPERS).unwrap()
+    }
+
+    fn raw(text: &str) -> Loaded {
+        load(text, ProgramKind::Raw { memory_len: 16 })
+    }
+
+    fn notes(loaded: &Loaded) -> Notes {
+        Notes::new(loaded, &Cfg::new(loaded).unwrap_or_else(|flaw| panic!("{:?}", flaw.reason)))
+    }
+
+    const fn access(region: Region, lo: u32, hi: u32) -> Access {
+        Access { region, lo, hi, size: Size::Double }
+    }
+
+    /// One instruction has one region, and the range of all of its accesses.
+    #[test]
+    fn accesses_of_one_instruction_are_put_together() {
+        let mut notes = notes(&raw("ldxdw r0, [r1]\nexit"));
+        for (lo, hi, want) in [(8, 8, (8, 8)), (4, 5, (4, 8)), (6, 7, (4, 8)), (0, 90, (0, 90))] {
+            assert_eq!(notes.access(0, &access(Region::Buffer, lo, hi), false), Ok(()));
+            assert_eq!(notes.accesses[0], access(Region::Buffer, want.0, want.1));
+        }
+        let regions = (Region::Buffer, Region::Stack);
+        assert_eq!(notes.access(0, &access(Region::Stack, 0, 0), false), Err(Reason::RegionsDiffer { regions }));
+        assert_eq!(notes.accesses, [access(Region::Buffer, 0, 90), Access::NEVER]);
+        // There is no such instruction.
+        assert_eq!(notes.access(2, &access(Region::Stack, 0, 0), false), Ok(()));
+    }
+
+    #[test]
+    fn only_writes_to_values_and_helpers_that_write_change_maps() {
+        let loaded = raw("mov r0, 0\nexit");
+        for (region, writes, changes) in [
+            (Region::MapValues, true, true),
+            (Region::MapValues, false, false),
+            (Region::Constants, false, false),
+            (Region::Stack, true, false),
+            (Region::Buffer, true, false),
+        ] {
+            let mut notes = notes(&loaded);
+            notes.access(0, &access(region, 0, 0), writes).unwrap();
+            assert_eq!(notes.changes_maps(), changes, "{region:?} {writes}");
+        }
+        for helper in RULE_HELPERS.iter() {
+            let takes_map = helper.args.iter().any(|arg| matches!(arg, ArgType::Map(_)));
+            let mut notes = notes(&loaded);
+            let mut state = AbstractState::entry();
+            state.set(1, RegType::Map(3));
+            notes.call(helper, &state);
+            let reads_only = helper.name == "map_lookup_elem";
+            assert_eq!(notes.changes_maps(), takes_map && !reads_only, "{}", helper.name);
+            assert_eq!(notes.maps, if takes_map { vec![3] } else { vec![] }, "{}", helper.name);
+            assert_eq!(notes.helpers, [helper.number]);
+        }
+    }
+
+    /// A slot is read by its state byte or by its value, in the group that it lies in.
+    #[test]
+    fn slots_are_known_by_what_is_read_of_them() {
+        let loaded = raw("mov r0, 0\nexit");
+        let group = HEADER_LEN + GROUP_LEN;
+        for (at, slot) in [
+            (0, None),
+            (HEADER_LEN - 1, None),
+            (HEADER_LEN, Some(0)),
+            (HEADER_LEN + 7, Some(7)),
+            (HEADER_LEN + 8, Some(0)),
+            (HEADER_LEN + 15, Some(0)),
+            (HEADER_LEN + 16, Some(1)),
+            (group - 1, Some(7)),
+            (group, Some(8)),
+            (group + 8, Some(8)),
+            (group + GROUP_LEN, Some(16)),
+            (u32::MAX, None),
+        ] {
+            let mut notes = notes(&loaded);
+            notes.access(0, &access(Region::Record, at, at), false).unwrap();
+            assert_eq!(notes.slots, slot.into_iter().collect::<Vec<_>>(), "{at}");
+        }
+    }
+
+    #[test]
+    fn of_a_loop_the_most_trips_count_and_what_first_counted_them() {
+        let loaded = raw("mov r0, 0\na: add r0, 1\njlt r0, 9, a\nexit");
+        let mut notes = notes(&loaded);
+        assert_eq!(notes.loops, [None]);
+        let (r0, slot) = (Counter::Register(0), Counter::Stack { offset: -8 });
+        for (iterations, proof, want) in [
+            (3, LoopProof::Explored, (3, LoopProof::Explored)),
+            (2, LoopProof::Counted(r0), (3, LoopProof::Counted(r0))),
+            (9, LoopProof::Explored, (9, LoopProof::Counted(r0))),
+            (u64::MAX, LoopProof::Counted(slot), (u64::MAX, LoopProof::Counted(r0))),
+            (0, LoopProof::Counted(slot), (u64::MAX, LoopProof::Counted(r0))),
+        ] {
+            notes.repeated(0, iterations, proof);
+            assert_eq!(notes.loops, [Some(want)]);
+        }
+        notes.repeated(1, 5, LoopProof::Explored);
+        assert_eq!(notes.loops.len(), 1);
+    }
+
+    /// The deepest chain of calls, not the sum of all functions: the entry calls f and g, and both call h.
+    #[test]
+    fn the_deepest_stack_is_that_of_one_chain() {
+        let text = "call local f\ncall local g\nmov r0, 0\nexit\nf: call local h\nexit\ng: call local h\nexit\n\
+                    h: mov r0, 0\nexit";
+        let loaded = raw(text);
+        let cfg = Cfg::new(&loaded).unwrap_or_else(|flaw| panic!("{:?}", flaw.reason));
+        assert_eq!(cfg.functions().len(), 4);
+        let at = |pc: u32| {
+            let position = (0..cfg.len() as u32).find(|position| cfg.first_pc(*position) == pc).unwrap();
+            cfg.function_at(cfg.at(position).unwrap()).unwrap()
+        };
+        let (entry, f, g, h) = (at(0), at(4), at(6), at(8));
+        let deepest = |uses: &[(FunctionId, u32)]| {
+            let mut notes = Notes::new(&loaded, &cfg);
+            uses.iter().for_each(|(function, bytes)| notes.stack(*function, *bytes));
+            notes.deepest_stack(&cfg)
+        };
+        assert_eq!(deepest(&[]), 0);
+        assert_eq!(deepest(&[(entry, 8), (f, 16), (g, 64), (h, 128)]), 200);
+        assert_eq!(deepest(&[(entry, 8), (f, 64), (g, 16), (h, 128)]), 200);
+        assert_eq!(deepest(&[(f, 16), (f, 8)]), 16);
+        assert_eq!(deepest(&[(FunctionId(9), 512)]), 0);
+        let all = [entry, f, g, h].map(|function| (function, 512));
+        assert_eq!(deepest(&all), 3 * 512);
+    }
+
+    /// What was found is held against the program once more.
+    #[test]
+    fn accesses_that_do_not_fit_the_program_are_noticed() {
+        let loaded = raw("ldxdw r0, [r1]\nstxdw [r10-8], r0\nexit");
+        let context = Context::new(&loaded);
+        let valid = |pc: usize, access: Access| {
+            let mut notes = notes(&loaded);
+            notes.accesses[pc] = access;
+            notes.validate(&loaded, &context)
+        };
+        assert_eq!(notes(&loaded).validate(&loaded, &context), Ok(()));
+        for (pc, access, good) in [
+            (0, access(Region::Buffer, 0, 8), true),
+            (0, access(Region::Buffer, 0, 9), false),
+            (0, access(Region::Buffer, 8, 0), false),
+            (0, Access { size: Size::Word, ..access(Region::Buffer, 0, 0) }, false),
+            (0, access(Region::Record, 0, 0), false),
+            (0, access(Region::MapValues, 0, 8), true),
+            (0, access(Region::MapValues, 0, 9), false),
+            (1, access(Region::Stack, 504, 504), true),
+            (1, access(Region::Stack, 0, crate::memory::STACK_LEN - 8), true),
+            (1, access(Region::Stack, 0, crate::memory::STACK_LEN - 7), false),
+            (1, access(Region::MapValues, 0, 8), true),
+            // No access at all.
+            (2, access(Region::Stack, 504, 504), false),
+        ] {
+            assert_eq!(valid(pc, access), if good { Ok(()) } else { Err(pc as u32) }, "{pc} {access:?}");
+        }
+        // Records can be read, not written.
+        let manifest = Manifest { record_len: 64, ..Manifest::default() };
+        let loaded = load("ldxdw r0, [r1]\nstxdw [r1], r0\nexit", ProgramKind::Rule(manifest));
+        let mut notes = notes(&loaded);
+        notes.accesses[0] = access(Region::Record, 0, 56);
+        assert_eq!(notes.validate(&loaded, &Context::new(&loaded)), Ok(()));
+        notes.accesses[1] = access(Region::Record, 0, 56);
+        assert_eq!(notes.validate(&loaded, &Context::new(&loaded)), Err(1));
+    }
+}

@@ -184,6 +184,57 @@ mod tests {
         }
     }
 
+    /// Numbers that are compared with, and their neighbours, at the places where readings turn over.
+    #[test]
+    fn the_next_threshold_in_both_readings() {
+        let (s31, s63) = (1u64 << 31, 1u64 << 63);
+        let low = 0xffff_ffff_8000_0000;
+        for (number, below, above) in [
+            (0, 0, 0),
+            (2, 1, 0xff),
+            (0x100, 0xff, 0x7fff),
+            (s31 - 1, s31 - 1, s31 - 1),
+            (s31, s31 - 1, 0xffff_ffff),
+            (1 << 32, 0xffff_ffff, s63 - 1),
+            (s63, s63, s63),
+            (s63 + 1, s63, low),
+            (u64::MAX - 1, low, u64::MAX),
+        ] {
+            let usual = Thresholds::usual();
+            assert_eq!((usual.at_most(number), usual.at_least(number)), (below, above), "{number:#x}");
+        }
+        let (min32, max32) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        for (number, below, above) in [
+            (i64::MIN, i64::MIN, i64::MIN),
+            (i64::MIN + 1, i64::MIN, min32),
+            (min32 - 1, i64::MIN, min32),
+            (min32, min32, min32),
+            (-2, min32, -1),
+            (-1, -1, -1),
+            (max32, max32, max32),
+            (max32 + 1, max32, 0xffff_ffff),
+            (1 << 32, 0xffff_ffff, i64::MAX),
+        ] {
+            let usual = Thresholds::usual();
+            assert_eq!((usual.signed_at_most(number), usual.signed_at_least(number)), (below, above), "{number:#x}");
+        }
+        // Neighbours wrap around with the number.
+        for (number, want) in [
+            (0, [0, 1, u64::MAX]),
+            (u64::MAX, [0, u64::MAX - 1, u64::MAX]),
+            (s63, [s63 - 1, s63, s63 + 1]),
+            (s31, [s31 - 1, s31, s31 + 1]),
+        ] {
+            let mut one = Thresholds::default();
+            one.add(number);
+            assert_eq!(one.all.into_iter().collect::<Vec<_>>(), want, "{number:#x}");
+        }
+        // None but the ends of the width.
+        let none = Thresholds::NONE;
+        assert_eq!((none.at_most(5), none.at_least(5)), (0, u64::MAX));
+        assert_eq!((none.signed_at_most(5), none.signed_at_least(5)), (i64::MIN, i64::MAX));
+    }
+
     #[test]
     fn thresholds_at_their_limit() {
         for count in [THRESHOLDS_MAX - 1, THRESHOLDS_MAX, THRESHOLDS_MAX + 1, 1000] {
