@@ -243,7 +243,7 @@ mod tests {
 
     fn summary(number: u64, pass: Pass, level: u32) -> Summary {
         let activation = Activation { function: FUNCTION, lowest: [FRAME_LEN; FRAMES_MAX as usize], wrote: 0 };
-        Summary { pass, level, entry: Box::new(entry(number)), outcome: None, steps: number, activation }
+        Summary { pass, level, entry: Box::new(entry(number)), outcome: None, steps: number, held: 0, activation }
     }
 
     #[test]
