@@ -187,3 +187,101 @@ fn state_that_has_no_room_is_a_load_error() {
     assert_eq!(domain.state_bytes(), 8);
     ready(&mut domain, &counter("other", 8));
 }
+
+/// Counts in an array, notes the count in two more maps, and matches from the third event on.
+const KEEPS: &str = "stw [r10-4], 0\nlddw_map_index r1, 0\nmov r2, r10\nadd r2, -4\ncall 1\njeq r0, 0, none\n\
+                     ldxdw r7, [r0]\nadd r7, 1\nstxdw [r0], r7\nstxw [r10-4], r7\nstxdw [r10-16], r7\n\
+                     lddw_map_index r1, 1\nmov r2, r10\nadd r2, -4\nmov r3, r10\nadd r3, -16\nmov r4, 0\ncall 2\n\
+                     lddw_map_index r1, 2\nmov r2, r10\nadd r2, -4\nmov r3, r7\ncall 1034\n\
+                     mov r0, 0\njlt r7, 3, out\nmov r0, 1\nout: exit\nnone: mov r0, 0\nexit";
+
+fn keeper() -> Object {
+    let map = |name: &str, kind, value_len| MapDecl { kind, entries: 2, ..array(name, value_len) };
+    let maps = vec![array("count", 8), map("last", MapKind::LruHash, 8), map("seen", MapKind::Seen { ttl_ns: 9 }, 0)];
+    Object { maps, ..object("victim", KEEPS) }
+}
+
+/// Ways to make the rule trap: at an instruction of its, and for want of fuel.
+fn faulty_ways(domain: &mut Domain) -> Vec<(String, Arc<ReadyProgram>)> {
+    let keeper = keeper();
+    let mut ways = Vec::new();
+    for pc in 0..keeper.code.len() {
+        let is_second_half = pc > 0 && keeper.code[pc - 1].opcode == 0x18;
+        if is_second_half {
+            continue;
+        }
+        let mut faulty = keeper.clone();
+        if faulty.code[pc].opcode == 0x18 {
+            faulty.code[pc + 1] = trapline_vm::isa::assemble("mov r5, 0").unwrap().code[0];
+        }
+        faulty.code[pc] = trapline_vm::isa::assemble("ldxdw r5, [r10+32767]").unwrap().code[0];
+        // For a fault in the place of the last instruction.
+        faulty.code.extend(trapline_vm::isa::assemble("exit").unwrap().code);
+        ways.push((format!("at {pc}"), unproved(domain, &faulty)));
+    }
+    for fuel_limit in 0..40 {
+        let linked = domain.link(&keeper, &LinkOptions { fuel_limit }).unwrap();
+        ways.push((format!("fuel {fuel_limit}"), Arc::new(ReadyProgram::unverified_for_tests(linked).unwrap())));
+    }
+    ways
+}
+
+/// A rule with state traps half-way, wherever it is: its maps are as at the last snapshot, or at the beginning without
+/// one; rules before and after it on the event say and remember what they do without it.
+#[test]
+fn a_trap_anywhere_in_a_rule_with_state_leaves_its_maps_as_they_were_and_others_alone() {
+    let mut domain = Domain::new(catalogue());
+    let before = ready(&mut domain, &counter("before", 8));
+    let intact = ready(&mut domain, &keeper());
+    let after = ready(&mut domain, &counter("after", 8));
+    let ways = faulty_ways(&mut domain);
+    let all = generation(&domain, &[before.clone(), intact, after.clone()]);
+    let neighbours = generation(&domain, &[before.clone(), after.clone()]);
+    let mut traps = 0;
+    for (way, faulty) in ways {
+        for has_snapshot in [false, true] {
+            let way = format!("{way}, snapshot: {has_snapshot}");
+            let with_fault = generation(&domain, &[before.clone(), faulty.clone(), after.clone()]);
+            // Without the rule on the third event and the fourth; its maps as they should be after the trap.
+            let mut expected = Instance::new(all.clone()).unwrap();
+            let mut instance = Instance::new(all.clone()).unwrap();
+            for _ in 0..if has_snapshot { 2 } else { 0 } {
+                assert_eq!(event(&mut instance), event(&mut expected));
+            }
+            if has_snapshot {
+                instance.take_snapshot();
+            }
+            // One more, that the trap takes back.
+            event(&mut instance);
+            expected.swap(neighbours.clone()).unwrap();
+            event(&mut expected);
+            instance.swap(with_fault).unwrap();
+            let (got, want) = (event(&mut instance), event(&mut expected));
+            assert_eq!((got[0], got[2]), (want[0], want[1]), "{way}");
+            // No event leads there, or the fuel is enough.
+            let Err(trap) = got[1] else { continue };
+            assert_eq!(trap, if way.starts_with("fuel") { Trap::FuelExhausted } else { Trap::OutOfRegion }, "{way}");
+            traps += 1;
+            let accounts = instance.accounts();
+            let (restored, reset) = if has_snapshot { (3, 0) } else { (0, 3) };
+            assert_eq!(
+                (accounts[1].traps, accounts[1].maps_restored, accounts[1].maps_reset),
+                (1, restored, reset),
+                "{way}"
+            );
+            for neighbour in [0, 2] {
+                assert_eq!((accounts[neighbour].traps, accounts[neighbour].maps_reset), (0, 0), "{way}");
+            }
+            instance.swap(all.clone()).unwrap();
+            expected.swap(all.clone()).unwrap();
+            assert!(*instance.take_snapshot() == *expected.take_snapshot(), "{way}");
+            // And it goes on from there.
+            for _ in 0..3 {
+                assert_eq!(event(&mut instance), event(&mut expected), "{way}");
+            }
+            assert!(*instance.take_snapshot() == *expected.take_snapshot(), "{way}");
+        }
+    }
+    // All but the two instructions that no event leads to, and fuel that is enough.
+    assert!(traps >= 2 * (25 + 30), "only {traps} traps");
+}
