@@ -6,6 +6,8 @@
 
 #[path = "soundness/corpus.rs"]
 mod corpus;
+#[path = "soundness/directed.rs"]
+mod directed;
 #[path = "soundness/generator/mod.rs"]
 mod generator;
 #[path = "soundness/helpers.rs"]
@@ -21,7 +23,7 @@ mod proof;
 mod search;
 
 use generator::{Entropy, Features, Flavour, mutate, program_of, random_code};
-use search::{Family, search, try_one};
+use search::{Family, Searcher, search, try_one};
 use trapline_vm::isa::{Instruction, TABLE, assemble};
 use trapline_vm::program::{Loaded, Program};
 use trapline_vm::verifier::{Limits, load_and_verify, verify_observed};
@@ -73,6 +75,35 @@ fn claims_about_numbers_hold() {
 #[test]
 fn every_state_of_random_code_is_embedded() {
     check(Family::Random, 30_000, 1);
+}
+
+/// The loops that are made are short, so that each would be followed to its end. Here each is first looked at as a
+/// whole, after so many steps, and in a small budget.
+#[test]
+fn every_state_is_embedded_where_loops_are_looked_at_as_a_whole() {
+    for (family, loop_steps_max) in [(Family::Raw, 0), (Family::Rule, 0), (Family::Raw, 40), (Family::Mutated, 0)] {
+        let limits = Limits { loop_steps_max, steps_max: 20_000, ..Limits::default() };
+        let mut searcher = Searcher::within(limits);
+        (0..400).for_each(|seed| searcher.try_seed(family, seed));
+        let counts = searcher.counts;
+        println!("{family:?}, loops followed for {loop_steps_max} steps: {counts}; refused: {:?}", counts.refused);
+        assert!(counts.findings.is_empty(), "{}", counts.findings[0]);
+        let least = if family == Family::Mutated { 10 } else { 50 };
+        assert!(counts.accepted * 100 > counts.tried * least && counts.loops > 20, "{counts}");
+    }
+}
+
+#[test]
+fn directed_programs_get_their_verdicts_and_break_no_oracle() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/soundness/directed");
+    let (mut failures, mut count) = (Vec::new(), 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let (found, cases) = directed::failures(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        failures.extend(found);
+        count += cases;
+    }
+    assert!(count > 90, "only {count} cases were found");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// What once broke an oracle does so no more.

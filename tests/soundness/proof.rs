@@ -78,9 +78,13 @@ pub(crate) enum Answer {
 }
 
 /// Whether the proof is the same if no result of an earlier call is used again.
-fn agrees_without_reuse(program: &Program, proof: &Result<Verified, Box<Rejection>>) -> Result<(), String> {
+fn agrees_without_reuse(
+    program: &Program,
+    limits: Limits,
+    proof: &Result<Verified, Box<Rejection>>,
+) -> Result<(), String> {
     let loaded = Loaded::new(program.clone(), generator::helpers(&program.kind)).expect("it was loaded before");
-    let limits = Limits { reuse_calls: false, ..Limits::default() };
+    let limits = Limits { reuse_calls: false, ..limits };
     let other = verify_observed(loaded, limits, &mut |_, _| {});
     match (proof, other) {
         (Ok(proof), Ok(other)) => {
@@ -109,6 +113,11 @@ fn agrees_without_reuse(program: &Program, proof: &Result<Verified, Box<Rejectio
 
 /// Proves a program.
 pub(crate) fn prove(program: &Program) -> Answer {
+    prove_within(program, Limits::default())
+}
+
+/// Proves a program within a budget.
+pub(crate) fn prove_within(program: &Program, limits: Limits) -> Answer {
     let loaded = match Loaded::new(program.clone(), generator::helpers(&program.kind)) {
         Ok(loaded) => loaded,
         Err(_) => return Answer::Refused("malformed"),
@@ -117,7 +126,7 @@ pub(crate) fn prove(program: &Program) -> Answer {
     let mut points = Vec::new();
     points.resize_with(program.code.len(), Point::default);
     let mut count = 0;
-    let observed = verify_observed(loaded, Limits::default(), &mut |pc, state| {
+    let observed = verify_observed(loaded, limits, &mut |pc, state| {
         let point = &mut points[pc as usize];
         if count == STATES_MAX {
             point.cut = true;
@@ -126,7 +135,7 @@ pub(crate) fn prove(program: &Program) -> Answer {
             point.states.push(state.clone());
         }
     });
-    if calls && let Err(what) = agrees_without_reuse(program, &observed) {
+    if calls && let Err(what) = agrees_without_reuse(program, limits, &observed) {
         return Answer::Disagrees(what);
     }
     match observed {

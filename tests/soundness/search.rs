@@ -3,14 +3,14 @@
 use crate::corpus;
 use crate::generator::{self, Entropy, Features, Flavour, Input, mutate, program_of, random_code, soup, use_claims};
 use crate::oracle::{Bench, Oracle, Violation, Work, check};
-use crate::proof::{Answer, prove};
+use crate::proof::{Answer, prove, prove_within};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use trapline_vm::isa::{Decoded, Instruction, Kind, disassemble};
 use trapline_vm::memory::{Access, Region};
 use trapline_vm::program::{Program, ProgramKind};
-use trapline_vm::verifier::Verified;
+use trapline_vm::verifier::{Limits, Verified};
 
 /// How programs are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,10 +183,18 @@ pub(crate) fn search(family: Family, seeds: Range<u64>) -> Counts {
 pub(crate) struct Searcher {
     raw: Option<Bench>,
     rule: Option<Bench>,
+    /// What proofs may take.
+    pub(crate) limits: Limits,
     pub(crate) counts: Counts,
 }
 
 impl Searcher {
+    /// One in which proofs take no more than this.
+    #[allow(dead_code, reason = "not used by all who share this module")]
+    pub(crate) fn within(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     pub(crate) fn try_seed(&mut self, family: Family, seed: u64) {
         let mut entropy = Entropy::seed(seed);
         let flavour = if seed.is_multiple_of(2) { Flavour::Raw } else { Flavour::Rule };
@@ -215,7 +223,7 @@ impl Searcher {
 
     fn try_program(&mut self, family: Family, seed: u64, program: Program, entropy: &mut Entropy<'_>) {
         self.counts.tried += 1;
-        let proof = match prove(&program) {
+        let proof = match prove_within(&program, self.limits) {
             Answer::Accepted(proof) => proof,
             Answer::Refused(code) => {
                 *self.counts.refused.entry(code).or_default() += 1;
