@@ -109,6 +109,10 @@ impl Memory {
 
     /// Makes a region of maps at least so large, all of it valid.
     fn grow(&mut self, region: Region, capacity: u32) {
+        // The length by itself: the host may have given the region room without making any of it valid.
+        if let Some(len) = self.lens.get_mut(region as usize) {
+            *len = (*len).max(capacity);
+        }
         let Some(known) = self.capacities.get_mut(region as usize).filter(|known| **known < capacity) else { return };
         *known = capacity;
         let end = (region.base() + capacity) as usize;
@@ -123,9 +127,6 @@ impl Memory {
                 }
             }
             self.bytes = grown;
-        }
-        if let Some(len) = self.lens.get_mut(region as usize) {
-            *len = capacity;
         }
     }
 
@@ -173,5 +174,111 @@ impl Memory {
         }
         self.bytes.copy_within(from..from + len, to);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::{MapKind, Placement};
+
+    /// Two arrays of values and read-only data.
+    fn maps() -> [PlacedMap; 3] {
+        let mut placement = Placement::default();
+        let array = MapDecl {
+            name: "first".to_owned(),
+            kind: MapKind::Array,
+            key_len: 4,
+            value_len: 8,
+            entries: 4,
+            contents: vec![1; 32],
+        };
+        let second = MapDecl { name: "second".to_owned(), contents: vec![2; 32], ..array.clone() };
+        let data = MapDecl { kind: MapKind::Data, value_len: 32, entries: 1, contents: vec![3; 32], ..array.clone() };
+        [array, second, MapDecl { name: "data".to_owned(), ..data }].map(|decl| placement.place(decl).unwrap())
+    }
+
+    fn fill(memory: &mut Memory, map: &PlacedMap, byte: u8) {
+        memory.bytes_mut()[map.range()].fill(byte);
+    }
+
+    fn holds(memory: &Memory, map: &PlacedMap, byte: u8) -> bool {
+        memory.bytes()[map.range()].iter().all(|there| *there == byte)
+    }
+
+    #[test]
+    fn a_map_that_comes_later_leaves_all_other_bytes_as_they_are() {
+        let maps = maps();
+        let mut memory = Memory::for_raw(&[7; 100]).unwrap();
+        memory.contents_mut(Region::Stack).fill(8);
+        memory.add_maps([&maps[0]]).unwrap();
+        fill(&mut memory, &maps[0], 9);
+        memory.add_maps(&maps).unwrap();
+        assert_eq!(memory.contents(Region::Buffer), [7; 100]);
+        assert!(memory.contents(Region::Stack).iter().all(|byte| *byte == 8));
+        assert!(holds(&memory, &maps[0], 9), "a map that was here is not begun anew");
+        assert!(holds(&memory, &maps[1], 2) && holds(&memory, &maps[2], 3));
+    }
+
+    /// However much room the host gave the regions before.
+    #[test]
+    fn all_of_every_map_is_valid() {
+        let maps = maps();
+        let [constants, values] = [Region::Constants, Region::MapValues]
+            .map(|region| maps.iter().filter(|map| map.region == region).map(PlacedMap::end).max().unwrap_or(0));
+        for more in [-1, 0, 1] {
+            let room = |len: u32| len.checked_add_signed(more).unwrap();
+            let given = Capacities { constants: room(constants), map_values: room(values), ..Capacities::default() };
+            let mut memory = Memory::with_maps(&given, &maps).unwrap();
+            for (region, len) in [(Region::Constants, constants), (Region::MapValues, values)] {
+                assert_eq!(memory.capacity(region), len.max(room(len)), "{region:?} {more}");
+            }
+            for map in &maps {
+                for addr in map.range() {
+                    assert!(memory.check(GuestAddr(addr as u64), 1, false).is_ok(), "{} {more}", map.decl.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn maps_begin_anew_and_go_back() {
+        let maps = maps();
+        let mut memory = Memory::with_maps(&Capacities::default(), &maps).unwrap();
+        assert_eq!(memory.maps().collect::<Vec<_>>(), maps.iter().collect::<Vec<_>>());
+        assert_eq!(memory.state_bytes(), maps.iter().map(|map| map.decl.state_bytes()).sum());
+        assert!(memory.state_bytes() >= 96);
+
+        fill(&mut memory, &maps[0], 5);
+        let snapshot = memory.snapshot();
+        fill(&mut memory, &maps[0], 6);
+        fill(&mut memory, &maps[1], 6);
+        let ids = || maps[..2].iter().map(|map| map.id);
+        assert_eq!(memory.put_back(ids().take(1), Some(&snapshot)), PutBack { restored: 1, reset: 0 });
+        assert!(holds(&memory, &maps[0], 5) && holds(&memory, &maps[1], 6), "only those that are named");
+        assert_eq!(memory.put_back(ids(), None), PutBack { restored: 0, reset: 2 });
+        assert!(holds(&memory, &maps[0], 1) && holds(&memory, &maps[1], 2));
+
+        fill(&mut memory, &maps[1], 6);
+        memory.reset_maps();
+        assert!(holds(&memory, &maps[1], 2));
+        memory.restore(&snapshot).unwrap();
+        assert!(holds(&memory, &maps[0], 5) && holds(&memory, &maps[1], 2));
+        memory.remove_maps();
+        assert_eq!((memory.maps().count(), memory.state_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn copies_end_where_the_memory_ends() {
+        let mut memory = Memory::for_raw(&[1, 2, 3, 4, 0, 0, 0, 0]).unwrap();
+        let base = u64::from(Region::Buffer.base());
+        memory.copy(base, base + 4, 4).unwrap();
+        assert_eq!(memory.contents(Region::Buffer), [1, 2, 3, 4, 1, 2, 3, 4]);
+        memory.contents_mut(Region::Buffer).copy_from_slice(&[0, 0, 0, 0, 5, 6, 7, 8]);
+        memory.copy(base + 4, base, 4).unwrap();
+        assert_eq!(memory.contents(Region::Buffer), [5, 6, 7, 8, 5, 6, 7, 8]);
+        for (from, to) in [(5, 0), (0, 5), (5, 5), (6, 0), (0, 6)] {
+            assert_eq!(memory.copy(base + from, base + to, 4), Err(Trap::OutOfRegion), "{from} {to}");
+        }
     }
 }

@@ -462,6 +462,12 @@ mod tests {
             }
         }
         assert_eq!(Region::of(GuestAddr(0xffff)), None);
+        // Each page belongs to the last region that begins at or before it, those far beyond the last one too.
+        for page in 0..=2 * LOW_PAGES as u64 {
+            let addr = page * u64::from(PAGE_LEN);
+            let want = Region::ALL.into_iter().rfind(|region| u64::from(region.base()) <= addr);
+            assert_eq!(Region::of(GuestAddr(addr)), want, "{addr:#x}");
+        }
         assert_eq!(Region::of(GuestAddr(u64::MAX)), Some(Region::MapValues));
     }
 
@@ -527,6 +533,28 @@ mod tests {
         for (buffer, good) in [(max - 1, true), (max, true), (max + 1, false)] {
             assert_eq!(Memory::new(&Capacities { buffer, ..Capacities::default() }).is_ok(), good);
         }
+    }
+
+    #[test]
+    fn a_memory_holds_what_is_needed_only_if_every_region_does() {
+        let memory = memory();
+        let lens = Region::ALL.map(|region| memory.len(region));
+        assert!(memory.holds(&lens) && memory.holds(&[0; REGIONS]));
+        for (one, first) in lens.iter().enumerate() {
+            for (other, second) in lens.iter().enumerate() {
+                let mut needs = lens;
+                (needs[one], needs[other]) = (first + 1, second + 1);
+                assert!(!memory.holds(&needs), "{one} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_region_is_empty_until_it_holds_something() {
+        let mut memory = Memory::new(&Capacities { record: 8, ..Capacities::default() }).unwrap();
+        assert!(memory.is_empty(Region::Record) && !memory.is_empty(Region::Stack));
+        memory.set_len(Region::Record, 1).unwrap();
+        assert!(!memory.is_empty(Region::Record));
     }
 
     #[test]
