@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no IO, the same bytes every time.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir;
 use crate::mir::{self, Decision, MirError};
 use crate::object;
+use crate::sigma;
 
 /// A rule and its programs.
 #[derive(Clone, Debug)]
@@ -59,9 +61,15 @@ pub struct Compiled {
 pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
     let (objects, texts): (Vec<Arc<Source>>, Vec<Arc<Source>>) =
         sources.iter().cloned().partition(|source| object::is_object(source));
-    let (lowered, mut diagnostics) = hir::lower(&texts, catalogue);
+    let (sigma, texts): (Vec<Arc<Source>>, Vec<Arc<Source>>) =
+        texts.into_iter().partition(|source| sigma::is_sigma(source));
+    let (mut lowered, mut diagnostics) = hir::lower(&texts, catalogue);
+    let own = diagnostics.len();
+    let (found, mistakes) = sigma::lower(&sigma, catalogue, &sigma::Placeholders::default());
+    diagnostics.extend(mistakes);
+    add_sigma(found, &mut lowered, &mut diagnostics);
     let mut rules = Vec::with_capacity(lowered.len());
-    let told = diagnostics.len();
+    let told = if sigma.is_empty() { diagnostics.len() } else { own };
     for rule in lowered {
         match compile_rule(&rule, catalogue) {
             Ok(objects) => {
@@ -80,6 +88,40 @@ pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
         });
     }
     Compiled { rules, diagnostics }
+}
+
+/// Adds rules of Sigma. A title is not unique: of two rules with one name, the later is told apart by its id. Two rules
+/// with one id are a mistake.
+fn add_sigma(found: Vec<hir::Rule>, rules: &mut Vec<hir::Rule>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut names: HashSet<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+    let ids = rules.iter().filter(|rule| !rule.meta.id.is_empty());
+    let mut ids: HashMap<String, String> = ids.map(|rule| (rule.meta.id.clone(), rule.source.name.clone())).collect();
+    for mut rule in found {
+        if let Some(other) = ids.get(&rule.meta.id) {
+            let message = format!("the rule `{}` has the id of one in {other}", rule.name);
+            let span = line_span(&rule, rule.line);
+            diagnostics.push(Diagnostic::error("duplicate-name", message, span, "the second one"));
+            continue;
+        }
+        if names.contains(&rule.name) {
+            let mark = if rule.meta.id.is_empty() { hex(&rule.digest) } else { rule.meta.id.clone() };
+            rule.name = format!("{}_{}", rule.name, mark.get(..8).unwrap_or(&mark));
+        }
+        if !names.insert(rule.name.clone()) {
+            let message = format!("there are two rules named `{}`", rule.name);
+            let span = line_span(&rule, rule.line);
+            diagnostics.push(Diagnostic::error("duplicate-name", message, span, "the second one"));
+            continue;
+        }
+        if !rule.meta.id.is_empty() {
+            ids.insert(rule.meta.id.clone(), rule.source.name.clone());
+        }
+        rules.push(rule);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Adds the rules of object files. Of two rules with one name or id, the first is the one of a text.

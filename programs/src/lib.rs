@@ -9,4 +9,5 @@ pub mod hir;
 pub mod lang;
 pub mod mir;
 pub mod object;
+pub mod sigma;
 pub mod stock;

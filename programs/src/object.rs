@@ -238,11 +238,12 @@ const SEVERITIES: [(&str, Severity); 5] = [
     ("critical", Severity::Critical),
 ];
 
-const STATUSES: [(&str, Status); 4] = [
+const STATUSES: [(&str, Status); 5] = [
     ("experimental", Status::Experimental),
     ("test", Status::Test),
     ("stable", Status::Stable),
     ("deprecated", Status::Deprecated),
+    ("unsupported", Status::Unsupported),
 ];
 
 /// A word of a list; the default of the type for no word.

@@ -341,7 +341,7 @@ fn is_rule_file(path: &Path, root: &Path) -> bool {
 }
 
 fn has_rules(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "trap")
+    path.extension().is_some_and(|extension| ["trap", "yml", "yaml", "o"].iter().any(|known| extension == *known))
 }
 
 /// The rule files of a folder as they look from outside; nothing of those that cannot be looked at.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use trapline_programs::diagnostic::Source;
-use trapline_programs::{lang, object, stock};
+use trapline_programs::{lang, object, sigma, stock};
 use trapline_vm::program::elf;
 
 use super::{Console, Outcome};
@@ -78,7 +78,7 @@ impl RuleFiles {
             let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
             if metadata.is_dir() {
                 if found.search(path, &path.display().to_string(), 0, &mut |_, error| Err(error))? == 0 {
-                    bail!("{}: there are no .trap or .o files in this folder", path.display());
+                    bail!("{}: there are no .trap, .yml, .yaml or .o files in this folder", path.display());
                 }
                 continue;
             }
@@ -88,8 +88,12 @@ impl RuleFiles {
                     let source = read(path)?;
                     found.add(RuleFile::new(source, &path.display().to_string(), Origin::Named));
                 }
-                Kind::Later(what) => bail!("{}: {what} come in a later version", path.display()),
-                Kind::Other => bail!("{}: not a rule file; rules are in files that end in .trap or .o", path.display()),
+                Kind::Other => {
+                    bail!(
+                        "{}: not a rule file; rules are in files that end in .trap, .yml, .yaml or .o",
+                        path.display()
+                    )
+                }
             }
         }
         Ok(found)
@@ -160,10 +164,8 @@ impl RuleFiles {
         let first = self.skipped.first()?.display().to_string();
         let first = escape(&first);
         Some(match self.skipped.len() {
-            1 => format!("skipped {first}: Sigma rules come in a later version"),
-            count => {
-                format!("skipped {count} files (first: {first}): Sigma rules come in a later version")
-            }
+            1 => format!("skipped {first}: YAML without a Sigma rule"),
+            count => format!("skipped {count} files (first: {first}): YAML without a Sigma rule"),
         })
     }
 
@@ -187,6 +189,10 @@ impl RuleFiles {
             }
             match Kind::of(&path) {
                 Kind::Rules => match read_file(&path) {
+                    Ok(source) if sigma::is_sigma(&source) && !sigma::has_rules(&source) => {
+                        self.skipped.push(path);
+                        continue;
+                    }
                     Ok(source) => {
                         self.add(RuleFile::new(source, ruleset, Origin::Folder(ruleset.to_owned())));
                         // What is too much already is not read to its end.
@@ -196,7 +202,6 @@ impl RuleFiles {
                     Err(_) if is_gone(&path) => continue,
                     Err(error) => on_unread(&path, error)?,
                 },
-                Kind::Later(_) => self.skipped.push(path),
                 Kind::Other => continue,
             }
             count += 1;
@@ -268,15 +273,13 @@ pub(super) fn refused_outcome(
 enum Kind {
     /// Text, or an object file.
     Rules,
-    Later(&'static str),
     Other,
 }
 
 impl Kind {
     fn of(path: &Path) -> Self {
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("trap" | "o") => Self::Rules,
-            Some("yml" | "yaml") => Self::Later("Sigma rules"),
+            Some("trap" | "yml" | "yaml" | "o") => Self::Rules,
             _ => Self::Other,
         }
     }

@@ -19,6 +19,7 @@ use trapline_vm::record::{ClassId, OsSet};
 
 use crate::diagnostic::{Source, Span};
 
+pub(crate) use lower::check_regex;
 pub use lower::lower;
 pub use print::print;
 
@@ -104,6 +105,8 @@ pub enum Status {
     Stable,
     /// To be removed.
     Deprecated,
+    /// It cannot work as it is (Sigma).
+    Unsupported,
 }
 
 /// An `unless`.

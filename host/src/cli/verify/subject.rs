@@ -99,11 +99,14 @@ pub(in crate::cli) fn find(paths: &[PathBuf], options: Options, console: &Consol
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension {
             _ if path.as_os_str() == STOCK || path.is_dir() => rules(path, options, console, &mut found)?,
-            "trap" | "o" => rules(path, options, console, &mut found)?,
+            "trap" | "yml" | "yaml" | "o" => rules(path, options, console, &mut found)?,
             "asm" | "s" => found.push(assembly(path, options)?),
             "hex" => found.push(hex(path, options)?),
             "jsonl" => each_case(path, &mut found)?,
-            _ => bail!("{}: not a file of programs; they end in .trap, .o, .asm, .s, .hex or .jsonl", path.display()),
+            _ => bail!(
+                "{}: not a file of programs; they end in .trap, .yml, .yaml, .o, .asm, .s, .hex or .jsonl",
+                path.display()
+            ),
         }
     }
     Ok(found)

@@ -324,6 +324,19 @@ fn split_arguments(line: &str) -> Vec<Cow<'_, str>> {
     arguments
 }
 
+/// Every scalar of an object as text, in order.
+pub(super) fn values<'n>(node: &'n Node<'n>, values: &mut Vec<Cow<'n, str>>) {
+    // One more than is kept, so that it is known to be cut.
+    if values.len() > LIST_LEN_MAX as usize {
+        return;
+    }
+    match node {
+        Node::Object(members) => members.iter().for_each(|(_, value)| self::values(value, values)),
+        Node::Array(items) => items.iter().for_each(|item| self::values(item, values)),
+        scalar => values.extend(text(scalar)),
+    }
+}
+
 /// The text of any value, as names outside the catalogue are read: several, a line each; parts as JSON.
 pub(super) fn raw_text<'n>(node: &'n Node<'n>) -> Option<Cow<'n, str>> {
     match node {

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 use trapline_programs::catalogue::taxonomy::{Constant, Converted, Header, Mapping, Raw, Taxonomy};
 use trapline_vm::record::{
-    Catalogue, Cell, ClassId, FamilyId, Field, FieldId, FieldType, Layouts, Os, RecordHeader, RecordWriter,
-    STRING_LEN_MAX, Scalar, Slot, Value,
+    Catalogue, Cell, ClassId, FamilyId, Field, FieldId, FieldType, LIST_LEN_MAX, Layouts, Os, RecordHeader,
+    RecordWriter, STRING_LEN_MAX, Scalar, Slot, Value,
 };
 
 use self::chunk::ChunkReader;
@@ -67,6 +67,9 @@ struct Shared {
     families: Vec<Vec<(Slot, FieldId)>>,
     /// By mapping of the Windows taxonomy, the slots of its rows and of its constants.
     mappings: Vec<(Vec<Slot>, Vec<Slot>)>,
+    /// `event.values` and `winlog.parameters`, which no mapping fills.
+    values: Option<FieldId>,
+    parameters: Option<FieldId>,
 }
 
 impl Decoder {
@@ -87,8 +90,9 @@ impl Decoder {
         });
         let mappings = mappings.collect();
         let generic = catalogue.class_id("generic.log").unwrap_or(ClassId(0));
+        let (values, parameters) = (catalogue.field_id("event.values"), catalogue.field_id("winlog.parameters"));
         Self {
-            shared: Shared { catalogue, generic, families, mappings },
+            shared: Shared { catalogue, generic, families, mappings, values, parameters },
             chunks: ChunkReader::new(),
             counts: Counts::default(),
         }
@@ -319,6 +323,15 @@ impl Event<'_> {
         let catalogue = &*self.shared.catalogue;
         let mut filled = Slots([0; SLOT_WORDS]);
         let mut reported = Slots([0; SLOT_WORDS]);
+        for id in [self.shared.values, self.shared.parameters].into_iter().flatten() {
+            if let Some(slot) = catalogue.slot(self.family(), id).map(Slot)
+                && wants(slot)
+                && let Some(list) = self.value_list(Some(id) == self.shared.parameters)
+            {
+                filled.set(slot);
+                on(slot, id, FieldValue::Plain(list));
+            }
+        }
         let root = match &self.content {
             Content::Ecs { root } => root,
             Content::Windows { windows, mapping, root } => {
@@ -385,6 +398,23 @@ impl Event<'_> {
                 }
             }
         }
+    }
+
+    /// All values of the event as text, or those without a name only. None: there are none, or somebody else may know.
+    fn value_list(&self, unnamed: bool) -> Option<Converted<'_>> {
+        let mut values = Vec::new();
+        match (&self.content, unnamed) {
+            (Content::Windows { windows, .. }, true) => values.extend(windows.unnamed()),
+            (Content::Windows { windows, .. }, false) => values.extend(windows.values()),
+            (Content::Ecs { root }, false) if root.at("event.values").is_none() => ecs::values(root, &mut values),
+            (Content::Ecs { .. }, _) => return None,
+        }
+        let mut values: Vec<Converted<'_>> = values.into_iter().map(Converted::Str).collect();
+        if values.len() > LIST_LEN_MAX as usize {
+            values.truncate(LIST_LEN_MAX as usize);
+            return Some(Converted::CutList(values));
+        }
+        (!values.is_empty()).then_some(Converted::List(values))
     }
 
     /// Fields that `trapline.lost` (true) and `trapline.truncated` (false) name.

@@ -32,6 +32,8 @@ pub(super) struct WindowsEvent<'n> {
     data: Vec<(Cow<'n, str>, Cow<'n, str>)>,
     /// Entries beyond [`ENTRIES_MAX`], which were left out.
     pub(super) left_out: usize,
+    /// How many entries had no name.
+    unnamed: usize,
     /// The data comes from UserData.
     pub(super) is_user_data: bool,
     /// When the log says it was written.
@@ -63,6 +65,28 @@ impl<'n> WindowsEvent<'n> {
     /// The text of an entry of the data.
     pub(super) fn data(&self, name: &str) -> Option<&str> {
         self.data.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_ref())
+    }
+
+    /// The values of entries that had no name, in order; without such, that of the one named `Data`, as some
+    /// forwarders write them.
+    pub(super) fn unnamed(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let count = self.unnamed;
+        let is_one = move |name: &str| {
+            if count == 0 {
+                return name == "Data";
+            }
+            let number = name.strip_prefix("param").and_then(|number| number.parse::<usize>().ok());
+            number.is_some_and(|number| number >= 1 && number <= count)
+        };
+        self.data.iter().filter(move |(name, _)| is_one(name)).map(|(_, text)| Cow::Borrowed(text.as_ref()))
+    }
+
+    /// Every value, those of the header first.
+    pub(super) fn values(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let header = self.header.iter().map(|(_, text)| text);
+        let joined = |name: &str| self.unnamed > 0 && name == "Data";
+        let data = self.data.iter().filter(move |(name, _)| !joined(name)).map(|(_, text)| text);
+        header.chain(data).map(|text| Cow::Borrowed(text.as_ref()))
     }
 
     /// All entries, in order.
@@ -289,6 +313,7 @@ impl<'n> WindowsEvent<'n> {
                 number += 1;
                 *name = Cow::Owned(format!("param{number}"));
             }
+            self.unnamed = number;
             self.data.push((Cow::Borrowed("Data"), Cow::Owned(all)));
         }
         let is_new = |at: usize, name: &str| self.data.iter().take(at).all(|(known, _)| known != name);

@@ -143,6 +143,17 @@ impl Kind {
     }
 }
 
+/// An event that is known by its id, and one mapping that it can have.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownEvent<'t> {
+    /// Its id.
+    pub event_id: u32,
+    /// The channels it is written to.
+    pub channels: &'t [String],
+    /// The mapping.
+    pub mapping: &'t Mapping,
+}
+
 /// All mappings of one kind of source.
 #[derive(Clone, Debug)]
 pub struct Taxonomy {
@@ -164,6 +175,20 @@ impl Taxonomy {
     /// All mappings, by index.
     pub fn mappings(&self) -> &[Mapping] {
         &self.mappings
+    }
+
+    /// Every event that is known by its id, once for each mapping that it can have.
+    pub fn known(&self) -> impl Iterator<Item = KnownEvent<'_>> {
+        self.by_event_id.iter().flat_map(move |(event_id, kinds)| {
+            let kinds = kinds.iter().filter_map(|index| self.kinds.get(usize::from(*index)));
+            kinds.flat_map(move |kind| {
+                let mappings = kind.cases.iter().map(|(_, index)| *index).chain([kind.default]);
+                mappings.filter_map(move |index| {
+                    let mapping = self.mappings.get(usize::from(index))?;
+                    Some(KnownEvent { event_id: *event_id, channels: &kind.channels, mapping })
+                })
+            })
+        })
     }
 
     /// What is known of an event id. The provider decides; the channel only where the provider is empty (some

@@ -183,6 +183,11 @@ fn parse_regex(pattern: &str, fold: bool) -> Result<Hir, PatternError> {
     Ok(hir)
 }
 
+/// Why a regular expression is refused, and what to do about it.
+pub(crate) fn check_regex(pattern: &str) -> Result<(), (String, String)> {
+    parse_regex(pattern, false).map(|_| ()).map_err(|(_, message, _, help)| (message, help))
+}
+
 /// Whether the case of letters matters to the test.
 pub(super) fn case_matters(op: StrOp, text: &str) -> bool {
     if op == StrOp::Regex {

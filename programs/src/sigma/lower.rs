@@ -1,0 +1,706 @@
+//! From rules of Sigma to the typed form: each test to the field that answers it exactly.
+//!
+//! A test on a name becomes a leaf on one field, or any of several where sources differ. A leaf of Sigma is false where
+//! its field is absent ([`Absent::False`]); tests for null are the exception. What cannot be answered exactly refuses the
+//! rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use regex_automata::meta::Regex;
+use sha2::{Digest, Sha256};
+use trapline_vm::predicate::{Cmp, FieldRef, Predicate, Scope, StrOp, Test as Predicated};
+use trapline_vm::record::{Catalogue, FieldType, Scalar};
+
+use super::condition::{self, Condition};
+use super::document::{Body, Filter, Header, Item, Located, Search, SigmaRule};
+use super::modifier::{self, Placeholders, Question, Test};
+use super::pattern::{Literal, Pattern};
+use super::stream::{Guard, How, Place, Stream};
+use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::hir::{Absent, Expr, Leaf, LeafKind, Meta, Operand, Rule};
+use crate::lang::limits::LEAF_TEXT_MAX;
+
+/// The most parts that `N of` is written out to.
+const CHOICES_MAX: usize = 4096;
+/// All values of an event, for searches without a field.
+const VALUES: &str = "event.values";
+
+/// Lowers a rule with the filters that are for it. None: it is refused, which is told.
+pub(crate) fn lower(
+    source: &Arc<Source>,
+    rule: &SigmaRule,
+    filters: &[(&Arc<Source>, &Filter)],
+    (catalogue, placeholders): (&Catalogue, &dyn Placeholders),
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Rule> {
+    let before = diagnostics.len();
+    let span = |range: &std::ops::Range<usize>| Span { source: source.clone(), range: range.clone() };
+    if let Some(timeframe) = &rule.timeframe {
+        let message = "`timeframe` is of Sigma 1, and no longer in the specification";
+        diagnostics.push(
+            Diagnostic::error("sigma-old-form", message, span(timeframe), "refused")
+                .help("write a correlation: a second document with `correlation:` and `timespan`"),
+        );
+    }
+    let detection = Detection::read(source, &rule.searches, &rule.conditions, placeholders, diagnostics);
+    let narrowing: Vec<Option<Detection<'_>>> = filters
+        .iter()
+        .map(|(source, filter)| {
+            Detection::read(
+                source,
+                &filter.searches,
+                std::slice::from_ref(&filter.condition),
+                placeholders,
+                diagnostics,
+            )
+        })
+        .collect();
+    let detection = detection?;
+    let stream = match Stream::new(&rule.logsource, detection.event_ids().as_ref(), catalogue) {
+        Ok(stream) => stream,
+        Err(unknown) => {
+            let label = span(&unknown.part.range);
+            diagnostics
+                .push(Diagnostic::error("sigma-logsource", unknown.message, label, "unknown").help(unknown.help));
+            return None;
+        }
+    };
+    let mut parts: Vec<Expr> = Vec::new();
+    let line = source.line_of(rule.logsource.range.start);
+    parts.extend(stream.guards.iter().map(|guard| guard_expr(guard, line)));
+    parts.push(Lower { source, catalogue, stream: &stream, diagnostics }.detection(&detection));
+    for ((source, _), filter) in filters.iter().zip(&narrowing) {
+        if let Some(filter) = filter {
+            parts.push(Lower { source, catalogue, stream: &stream, diagnostics }.detection(filter));
+        }
+    }
+    if diagnostics.len() > before {
+        return None;
+    }
+    let text = source.text.get(rule.header.range.clone()).unwrap_or_default();
+    let mut digest = Sha256::new();
+    digest.update(text);
+    for (source, filter) in filters {
+        digest.update(source.text.get(filter.header.range.clone()).unwrap_or_default());
+    }
+    Some(Rule {
+        name: name(&rule.header),
+        meta: Meta { os: stream.os, ..meta(&rule.header) },
+        classes: stream.classes.clone(),
+        condition: if parts.len() == 1 { parts.remove(0) } else { Expr::And(parts) },
+        exceptions: Vec::new(),
+        output: None,
+        tests: Vec::new(),
+        source: source.clone(),
+        line: source.line_of(rule.header.range.start),
+        digest: digest.finalize().into(),
+    })
+}
+
+/// The rule's own name, or its title as one.
+pub(crate) fn name(header: &Header) -> String {
+    if !header.name.is_empty() {
+        return header.name.clone();
+    }
+    let mut name = String::new();
+    for c in header.title.chars().flat_map(char::to_lowercase) {
+        match c {
+            c if c.is_alphanumeric() => name.push(c),
+            _ if name.ends_with('_') || name.is_empty() => {}
+            _ => name.push('_'),
+        }
+        if name.len() >= 120 {
+            break;
+        }
+    }
+    name.trim_end_matches('_').to_owned()
+}
+
+/// The tactics of ATT&CK as Sigma's tags name them, and their ids.
+const TACTICS: &[(&str, &str)] = &[
+    ("collection", "TA0009"),
+    ("command-and-control", "TA0011"),
+    ("credential-access", "TA0006"),
+    ("defense-evasion", "TA0005"),
+    ("discovery", "TA0007"),
+    ("execution", "TA0002"),
+    ("exfiltration", "TA0010"),
+    ("impact", "TA0040"),
+    ("initial-access", "TA0001"),
+    ("lateral-movement", "TA0008"),
+    ("persistence", "TA0003"),
+    ("privilege-escalation", "TA0004"),
+    ("reconnaissance", "TA0043"),
+    ("resource-development", "TA0042"),
+];
+
+fn meta(header: &Header) -> Meta {
+    let mut attack = Vec::new();
+    for tag in &header.tags {
+        let Some(part) = tag.to_ascii_lowercase().strip_prefix("attack.").map(|part| part.replace('_', "-")) else {
+            continue;
+        };
+        let is_technique = part.strip_prefix('t').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if is_technique {
+            attack.push(part.to_ascii_uppercase());
+        } else if let Some((_, id)) = TACTICS.iter().find(|(name, _)| *name == part) {
+            attack.push((*id).to_owned());
+        }
+    }
+    Meta {
+        id: header.id.clone(),
+        version: if header.modified.is_empty() { header.date.clone() } else { header.modified.clone() },
+        title: header.title.clone(),
+        description: header.description.clone(),
+        severity: header.level,
+        status: header.status,
+        attack,
+        references: header.references.clone(),
+        false_positives: header.false_positives.clone(),
+        authors: header.authors.clone(),
+        tags: header.tags.clone(),
+        ..Meta::default()
+    }
+}
+
+/// Searches and condition, understood.
+struct Detection<'d> {
+    searches: Vec<(&'d Search, Part)>,
+    condition: Condition,
+}
+
+/// A search, understood.
+enum Part {
+    All(Vec<Question>),
+    Any(Vec<Part>),
+}
+
+impl<'d> Detection<'d> {
+    fn read(
+        source: &Arc<Source>,
+        searches: &'d [Search],
+        conditions: &[Located],
+        placeholders: &dyn Placeholders,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let before = diagnostics.len();
+        let names: Vec<&str> = searches.iter().map(|search| search.name.as_str()).collect();
+        let mut read = Vec::new();
+        for condition in conditions {
+            match condition::parse(&condition.text, &names) {
+                Ok(condition) => read.push(condition),
+                Err(mistake) => {
+                    let span = Span { source: source.clone(), range: inside(source, condition, &mistake.range) };
+                    let told = Diagnostic::error("sigma-condition", mistake.message, span, mistake.label);
+                    diagnostics.push(mistake.help.into_iter().fold(told, Diagnostic::help));
+                }
+            }
+        }
+        let searches = searches.iter().map(|search| (search, part(source, &search.body, placeholders, diagnostics)));
+        let searches: Vec<(&Search, Part)> = searches.collect();
+        (diagnostics.len() == before).then_some(Self { searches, condition: Condition::Or(read) })
+    }
+
+    /// The ids that an event must have one of, whatever else holds; None: any.
+    fn event_ids(&self) -> Option<BTreeSet<i64>> {
+        self.ids_of(&self.condition)
+    }
+
+    fn ids_of(&self, condition: &Condition) -> Option<BTreeSet<i64>> {
+        match condition {
+            Condition::Search(index) => self.searches.get(*index).and_then(|(_, part)| part.event_ids()),
+            Condition::AtLeast(count, of) if *count == of.len() => {
+                narrowest(of.iter().filter_map(|index| self.ids_of(&Condition::Search(*index))))
+            }
+            Condition::AtLeast(_, of) => union(of.iter().map(|index| self.ids_of(&Condition::Search(*index)))),
+            Condition::And(parts) => narrowest(parts.iter().filter_map(|part| self.ids_of(part))),
+            Condition::Or(parts) => union(parts.iter().map(|part| self.ids_of(part))),
+            Condition::Not(_) => None,
+        }
+    }
+}
+
+fn narrowest(sets: impl Iterator<Item = BTreeSet<i64>>) -> Option<BTreeSet<i64>> {
+    sets.reduce(|left, right| left.intersection(&right).copied().collect())
+}
+
+/// None if one of them is any id.
+fn union(mut sets: impl Iterator<Item = Option<BTreeSet<i64>>>) -> Option<BTreeSet<i64>> {
+    sets.try_fold(BTreeSet::new(), |mut all, ids| {
+        all.extend(ids?);
+        Some(all)
+    })
+}
+
+impl Part {
+    fn event_ids(&self) -> Option<BTreeSet<i64>> {
+        match self {
+            Self::All(questions) => narrowest(questions.iter().filter_map(event_ids)),
+            Self::Any(parts) => union(parts.iter().map(Self::event_ids)),
+        }
+    }
+}
+
+fn event_ids(question: &Question) -> Option<BTreeSet<i64>> {
+    let is_plain = question.field.as_deref() == Some("EventID") && !question.negated && question.part.is_none();
+    if !is_plain {
+        return None;
+    }
+    let numbers = question.tests.iter().map(|(test, _)| match test {
+        Test::Number(number, _) => Some(*number),
+        Test::Text(pattern) => pattern.as_literal().and_then(|text| text.parse().ok()),
+        _ => None,
+    });
+    numbers.collect()
+}
+
+/// A range inside the text of a condition, in the source. A quoted or folded text is shown as a whole.
+fn inside(source: &Source, condition: &Located, range: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    match source.text.get(condition.range.clone()) {
+        Some(text) if text == condition.text => condition.range.start + range.start..condition.range.start + range.end,
+        _ => condition.range.clone(),
+    }
+}
+
+fn part(source: &Arc<Source>, body: &Body, placeholders: &dyn Placeholders, diagnostics: &mut Vec<Diagnostic>) -> Part {
+    match body {
+        Body::All(items) => {
+            let questions = items.iter().filter_map(|item| match question(item, placeholders) {
+                Ok(question) => Some(question),
+                Err(mistake) => {
+                    let span = Span { source: source.clone(), range: mistake.range };
+                    let told = Diagnostic::error(mistake.code, mistake.message, span, mistake.label);
+                    diagnostics.push(mistake.help.into_iter().fold(told, Diagnostic::help));
+                    None
+                }
+            });
+            Part::All(questions.collect())
+        }
+        Body::Any(parts) => Part::Any(parts.iter().map(|body| part(source, body, placeholders, diagnostics)).collect()),
+    }
+}
+
+/// An item, with values without a field looked for anywhere in the values of the event.
+fn question(item: &Item, placeholders: &dyn Placeholders) -> Result<Question, modifier::Mistake> {
+    let mut question = modifier::understand(item, placeholders)?;
+    if question.field.is_none() {
+        for (test, _) in &mut question.tests {
+            let pattern = match test {
+                Test::Text(pattern) => std::mem::take(pattern),
+                Test::Number(_, text) => Pattern::literal(text),
+                Test::Flag(value) => Pattern::literal(if *value { "true" } else { "false" }),
+                _ => continue,
+            };
+            *test = Test::Text(pattern.open(true, true));
+        }
+    }
+    Ok(question)
+}
+
+/// A guard as a condition.
+fn guard_expr(guard: &Guard, line: u32) -> Expr {
+    let leaf = |kind: LeafKind, text: &str| leaf(kind, line, text.to_owned());
+    let is = |field: &FieldRef, values: &[String]| {
+        let text = format!("{} is {}", field.name, values.join(" or "));
+        leaf(LeafKind::Predicate(equals(field.clone(), values.to_vec())), &text)
+    };
+    match guard {
+        Guard::Is(field, values) => is(field, values),
+        Guard::Windows(events) => {
+            let id = FieldRef { name: "winlog.event_id".to_owned(), ty: FieldType::Scalar(Scalar::Int) };
+            let module = FieldRef { name: "event.module".to_owned(), ty: FieldType::Scalar(Scalar::Str) };
+            let other = Expr::Not(Box::new(leaf(LeafKind::Exists(id.clone()), "winlog.event_id exists")));
+            let ours = events.iter().map(|(name, ids)| {
+                let one_of = LeafKind::OneOf { field: id.clone(), values: ids.clone() };
+                Expr::And(vec![is(&module, std::slice::from_ref(name)), leaf(one_of, "winlog.event_id")])
+            });
+            Expr::Or(std::iter::once(other).chain(ours).collect())
+        }
+    }
+}
+
+fn leaf(kind: LeafKind, line: u32, mut text: String) -> Expr {
+    if text.len() > LEAF_TEXT_MAX {
+        let end = (0..=LEAF_TEXT_MAX - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    Expr::Leaf(Leaf { kind, absent: Absent::False, line, text })
+}
+
+fn strings(field: FieldRef, op: StrOp, mut literals: Vec<String>, fold: bool) -> Predicate {
+    literals.sort_unstable();
+    literals.dedup();
+    Predicate { field, scope: Scope::Any, test: Predicated::Str { op, literals, fold } }
+}
+
+fn equals(field: FieldRef, literals: Vec<String>) -> Predicate {
+    strings(field, StrOp::Equals, literals, true)
+}
+
+struct Lower<'l> {
+    source: &'l Arc<Source>,
+    catalogue: &'l Catalogue,
+    stream: &'l Stream,
+    diagnostics: &'l mut Vec<Diagnostic>,
+}
+
+impl Lower<'_> {
+    fn detection(&mut self, detection: &Detection<'_>) -> Expr {
+        let searches: Vec<Expr> = detection.searches.iter().map(|(_, part)| self.part(part)).collect();
+        let names: Vec<&Search> = detection.searches.iter().map(|(search, _)| *search).collect();
+        self.condition(&detection.condition, &searches, &names)
+    }
+
+    fn refuse(&mut self, code: &'static str, range: &std::ops::Range<usize>, message: String, help: &str) {
+        let span = Span { source: self.source.clone(), range: range.clone() };
+        let told = Diagnostic::error(code, message, span, "here");
+        self.diagnostics.push(if help.is_empty() { told } else { told.help(help) });
+    }
+
+    fn condition(&mut self, condition: &Condition, searches: &[Expr], names: &[&Search]) -> Expr {
+        let of = |index: &usize| searches.get(*index).cloned().unwrap_or(Expr::Const(false));
+        match condition {
+            Condition::Search(index) => of(index),
+            Condition::AtLeast(1, chosen) => Expr::Or(chosen.iter().map(of).collect()),
+            Condition::AtLeast(count, chosen) if *count == chosen.len() => Expr::And(chosen.iter().map(of).collect()),
+            Condition::AtLeast(count, chosen) => {
+                let chosen: Vec<Expr> = chosen.iter().map(of).collect();
+                if choices(chosen.len(), *count) > CHOICES_MAX {
+                    let range = names.first().map_or(0..0, |search| search.range.clone());
+                    let message =
+                        format!("`{count} of` {} searches has more than {CHOICES_MAX} ways to hold", chosen.len());
+                    self.refuse("sigma-too-large", &range, message, "write `1 of` or `all of`, or split the rule");
+                    return Expr::Const(false);
+                }
+                at_least(*count, &chosen)
+            }
+            Condition::And(parts) => {
+                Expr::And(parts.iter().map(|part| self.condition(part, searches, names)).collect())
+            }
+            Condition::Or(parts) => Expr::Or(parts.iter().map(|part| self.condition(part, searches, names)).collect()),
+            Condition::Not(inside) => Expr::Not(Box::new(self.condition(inside, searches, names))),
+        }
+    }
+
+    fn part(&mut self, part: &Part) -> Expr {
+        match part {
+            Part::All(questions) => one(questions.iter().map(|question| self.question(question)).collect(), Expr::And),
+            Part::Any(parts) => one(parts.iter().map(|part| self.part(part)).collect(), Expr::Or),
+        }
+    }
+
+    fn question(&mut self, question: &Question) -> Expr {
+        if question.part.is_some() {
+            let message = "parts of a time cannot be compared yet".to_owned();
+            self.refuse("sigma-unsupported", &question.range, message, "");
+            return Expr::Const(false);
+        }
+        let choices = match &question.field {
+            Some(name) => self.stream.places(name, self.catalogue),
+            None => match self.catalogue.field_id(VALUES) {
+                Some(id) => {
+                    let field = FieldRef { name: VALUES.to_owned(), ty: self.catalogue.field(id).ty };
+                    vec![vec![Place { field, how: How::Text(&[]), module: None }]]
+                }
+                None => Vec::new(),
+            },
+        };
+        let line = self.source.line_of(question.range.start);
+        let expr = if question.all {
+            let each =
+                question.tests.iter().map(|test| self.tests(question, std::slice::from_ref(test), &choices, line));
+            one(each.collect(), Expr::And)
+        } else {
+            self.tests(question, &question.tests, &choices, line)
+        };
+        if question.negated { Expr::Not(Box::new(expr)) } else { expr }
+    }
+
+    /// Any of the tests holds, of the value in any of its places.
+    fn tests(
+        &mut self,
+        question: &Question,
+        tests: &[(Test, std::ops::Range<usize>)],
+        choices: &[Vec<Place>],
+        line: u32,
+    ) -> Expr {
+        let mut answers = Answers::default();
+        for (test, range) in tests {
+            let regex = match test {
+                Test::Regex(pattern) => match compile(pattern) {
+                    Ok(regex) => Some(regex),
+                    Err((message, help)) => {
+                        self.refuse("sigma-regex", range, message, &help);
+                        continue;
+                    }
+                },
+                _ => None,
+            };
+            let mut places: Vec<&Place> = Vec::new();
+            for choice in choices {
+                let exact = |place: &&Place| is_exact(test, place, question.cased, regex.as_ref());
+                match choice.iter().find(exact) {
+                    Some(place) if !places.contains(&place) => places.push(place),
+                    _ => {}
+                }
+            }
+            if places.is_empty() {
+                let name = question.field.as_deref().unwrap_or("values without a field");
+                let message = format!("this test cannot be answered on `{name}` of this log source");
+                self.refuse("sigma-unsupported", range, message, "");
+                continue;
+            }
+            match test {
+                Test::Null | Test::Exists(false) => {
+                    // Absent from all places.
+                    let absent = places.iter().map(|place| {
+                        let there = Expr::Leaf(exists(place, line));
+                        in_module(place, line, there, |guarded| Expr::Not(Box::new(guarded)))
+                    });
+                    answers.others.push(one(absent.collect(), Expr::And));
+                }
+                Test::Field(op, other) => {
+                    let others = self.stream.places(other, self.catalogue);
+                    let found = places.iter().flat_map(|left| {
+                        let rights = others.iter().filter_map(|choice| choice.iter().find(|place| is_text(place)));
+                        rights.map(|right| field_test(left, right, *op, question, line)).collect::<Vec<_>>()
+                    });
+                    let found: Vec<Expr> = found.collect();
+                    answers.others.push(one(found, Expr::Or));
+                }
+                _ => places.iter().for_each(|place| answers.add(test, place, question, line)),
+            }
+        }
+        answers.into_expr(question, line)
+    }
+}
+
+/// Alternatives that are tested together: literals of one operator on one field.
+#[derive(Default)]
+struct Answers {
+    literals: BTreeMap<(String, Option<String>, u8, bool), (Place, StrOp, Vec<String>)>,
+    numbers: BTreeMap<String, (Place, Vec<i64>)>,
+    ranges: BTreeMap<String, (Place, Vec<trapline_vm::predicate::Cidr>)>,
+    others: Vec<Expr>,
+}
+
+impl Answers {
+    fn add(&mut self, test: &Test, place: &Place, question: &Question, line: u32) {
+        let name = question.field.as_deref().unwrap_or("any value");
+        match (test, place.how) {
+            (Test::Text(_) | Test::Number(..) | Test::Flag(_), How::Text(_)) => {
+                let literals = match test {
+                    Test::Text(pattern) => pattern.literals(),
+                    Test::Number(number, text) => {
+                        let number = number.to_string();
+                        let mut texts = vec![Literal { op: StrOp::Equals, text: text.clone() }];
+                        if number != *text {
+                            texts.push(Literal { op: StrOp::Equals, text: number });
+                        }
+                        texts
+                    }
+                    Test::Flag(value) => vec![Literal { op: StrOp::Equals, text: value.to_string() }],
+                    _ => Vec::new(),
+                };
+                for literal in literals {
+                    self.literal(place, literal.op, literal.text, !question.cased);
+                }
+            }
+            (Test::Regex(pattern), How::Text(_)) => self.literal(place, StrOp::Regex, pattern.clone(), false),
+            (Test::Number(number, _), How::Int) => self.number(place, *number),
+            (Test::Text(pattern), How::Int) => {
+                if let Some(number) = pattern.as_literal().and_then(|text| text.parse().ok()) {
+                    self.number(place, number);
+                }
+            }
+            (Test::Compare(cmp, number), How::Int) => {
+                let (left, right) = (Operand::Field(place.field.clone()), Operand::Const(*number));
+                let kind = LeafKind::Compare { cmp: *cmp, left, right };
+                let text = format!("{name} {} {number}", symbol(*cmp));
+                self.others.push(guarded(place, line, leaf(kind, line, text)));
+            }
+            (Test::Compare(cmp, number), How::Text(_)) => {
+                let test = Predicated::Int { cmp: *cmp, values: vec![*number] };
+                let predicate = Predicate { field: place.field.clone(), scope: Scope::Any, test };
+                let text = format!("{name} {} {number}", symbol(*cmp));
+                self.others.push(guarded(place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+            }
+            (Test::Flag(_) | Test::Text(_), How::Flag) => {
+                let value = match test {
+                    Test::Flag(value) => *value,
+                    Test::Text(pattern) => pattern.as_literal().is_some_and(|text| text.eq_ignore_ascii_case("true")),
+                    _ => false,
+                };
+                let flag = leaf(LeafKind::Flag(place.field.clone()), line, format!("{name} is {value}"));
+                let expr = if value {
+                    flag
+                } else {
+                    Expr::And(vec![Expr::Leaf(exists(place, line)), Expr::Not(Box::new(flag))])
+                };
+                self.others.push(guarded(place, line, expr));
+            }
+            (Test::Cidr(range), _) => {
+                let key = place.field.name.clone();
+                self.ranges.entry(key).or_insert_with(|| (place.clone(), Vec::new())).1.push(*range);
+            }
+            (Test::Exists(true), _) => self.others.push(guarded(place, line, Expr::Leaf(exists(place, line)))),
+            _ => {}
+        }
+    }
+
+    fn literal(&mut self, place: &Place, op: StrOp, text: String, fold: bool) {
+        let key = (place.field.name.clone(), place.module.clone(), op as u8, fold);
+        self.literals.entry(key).or_insert_with(|| (place.clone(), op, Vec::new())).2.push(text);
+    }
+
+    fn number(&mut self, place: &Place, number: i64) {
+        let key = place.field.name.clone();
+        self.numbers.entry(key).or_insert_with(|| (place.clone(), Vec::new())).1.push(number);
+    }
+
+    fn into_expr(self, question: &Question, line: u32) -> Expr {
+        let name = question.field.as_deref().unwrap_or("any value");
+        let mut parts = self.others;
+        for ((_, _, _, fold), (place, op, literals)) in self.literals {
+            let text = describe(name, op, &literals);
+            let predicate = strings(place.field.clone(), op, literals, fold);
+            parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+        }
+        for (place, mut values) in self.numbers.into_values() {
+            values.sort_unstable();
+            values.dedup();
+            let text = format!("{name} is {}", list(values.iter().map(i64::to_string)));
+            let kind = LeafKind::OneOf { field: place.field.clone(), values };
+            parts.push(guarded(&place, line, leaf(kind, line, text)));
+        }
+        for (place, ranges) in self.ranges.into_values() {
+            let text =
+                format!("{name} in {}", list(ranges.iter().map(|range| format!("{}/{}", range.address, range.prefix))));
+            let test = Predicated::Cidr(ranges);
+            let predicate = Predicate { field: place.field.clone(), scope: Scope::Any, test };
+            parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+        }
+        one(parts, Expr::Or)
+    }
+}
+
+/// Whether the answer of this place is that of the raw value, whatever it is.
+fn is_exact(test: &Test, place: &Place, cased: bool, regex: Option<&Regex>) -> bool {
+    let is_canonical = |text: &str| text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    match (test, place.how) {
+        (Test::Text(pattern), How::Text(nothing)) => !nothing.iter().any(|text| pattern.matches(text, !cased)),
+        (Test::Regex(_), How::Text(nothing)) => {
+            regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
+        }
+        (Test::Null | Test::Exists(_), How::Text(nothing)) => nothing.is_empty(),
+        (Test::Number(..) | Test::Flag(_) | Test::Field(..) | Test::Cidr(_) | Test::Compare(..), How::Text(_)) => true,
+        (Test::Number(..) | Test::Compare(..), How::Int) => true,
+        (Test::Text(pattern), How::Int) => pattern.as_literal().is_some_and(is_canonical),
+        (Test::Flag(_), How::Flag) => true,
+        (Test::Text(pattern), How::Flag) => pattern
+            .as_literal()
+            .is_some_and(|text| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")),
+        (Test::Cidr(_), How::Address) => true,
+        (Test::Null | Test::Exists(_), How::Int) => place.field.name.starts_with("winlog."),
+        _ => false,
+    }
+}
+
+fn is_text(place: &Place) -> bool {
+    matches!(place.how, How::Text(_))
+}
+
+/// A regular expression as the engine will compile it, or why not and what to do.
+fn compile(pattern: &str) -> Result<Regex, (String, String)> {
+    crate::hir::check_regex(pattern)?;
+    Regex::new(pattern).map_err(|error| (error.to_string(), String::new()))
+}
+
+fn exists(place: &Place, line: u32) -> Leaf {
+    let kind = LeafKind::Exists(place.field.clone());
+    Leaf { kind, absent: Absent::False, line, text: format!("{} exists", place.field.name) }
+}
+
+/// The condition, where the field has its meaning only in events of one module.
+fn guarded(place: &Place, line: u32, expr: Expr) -> Expr {
+    in_module(place, line, expr, |expr| expr)
+}
+
+fn in_module(place: &Place, line: u32, expr: Expr, wrap: impl FnOnce(Expr) -> Expr) -> Expr {
+    let Some(module) = &place.module else { return wrap(expr) };
+    let field = FieldRef { name: "event.module".to_owned(), ty: FieldType::Scalar(Scalar::Str) };
+    let predicate = equals(field, vec![module.clone()]);
+    let is = leaf(LeafKind::Predicate(predicate), line, format!("event.module is {module}"));
+    wrap(Expr::And(vec![is, expr]))
+}
+
+fn field_test(left: &Place, right: &Place, op: StrOp, question: &Question, line: u32) -> Expr {
+    let kind = LeafKind::FieldTest { op, fold: !question.cased, left: left.field.clone(), right: right.field.clone() };
+    let text = format!("{} {} {}", left.field.name, word(op), right.field.name);
+    guarded(left, line, guarded(right, line, leaf(kind, line, text)))
+}
+
+fn one(mut parts: Vec<Expr>, join: fn(Vec<Expr>) -> Expr) -> Expr {
+    if parts.len() == 1 { parts.remove(0) } else { join(parts) }
+}
+
+/// Ways to choose so many of so many, at most [`usize::MAX`].
+fn choices(of: usize, count: usize) -> usize {
+    let mut ways: usize = 1;
+    for at in 0..count.min(of - count.min(of)) {
+        ways = ways.saturating_mul(of - at) / (at + 1);
+    }
+    ways
+}
+
+fn at_least(count: usize, of: &[Expr]) -> Expr {
+    match of.split_first() {
+        _ if count == 0 => Expr::Const(true),
+        _ if count == of.len() => Expr::And(of.to_vec()),
+        None => Expr::Const(false),
+        Some((first, rest)) => {
+            let with = Expr::And(vec![first.clone(), at_least(count - 1, rest)]);
+            Expr::Or(vec![with, at_least(count, rest)])
+        }
+    }
+}
+
+fn word(op: StrOp) -> &'static str {
+    match op {
+        StrOp::Equals => "is",
+        StrOp::Contains => "contains",
+        StrOp::StartsWith => "starts with",
+        StrOp::EndsWith => "ends with",
+        StrOp::Like => "is like",
+        StrOp::Regex => "fits",
+        StrOp::Under => "is under",
+    }
+}
+
+fn symbol(cmp: Cmp) -> &'static str {
+    match cmp {
+        Cmp::Eq => "=",
+        Cmp::Ne => "≠",
+        Cmp::Lt => "<",
+        Cmp::Le => "≤",
+        Cmp::Gt => ">",
+        Cmp::Ge => "≥",
+    }
+}
+
+fn describe(name: &str, op: StrOp, literals: &[String]) -> String {
+    let shown = literals.iter().map(|text| format!("{:?}", text.chars().take(60).collect::<String>()));
+    format!("{name} {} {}", word(op), list(shown))
+}
+
+/// The first few, and how many there are besides.
+fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = items.len().saturating_sub(4);
+    let mut text = items.take(4).collect::<Vec<_>>().join(" or ");
+    if more > 0 {
+        text.push_str(&format!(" or {more} more"));
+    }
+    text
+}

@@ -1,0 +1,119 @@
+//! Sigma rules (specification 2.1): compiled exactly, or refused with the reason.
+//!
+//! ```text
+//! text --yaml--> Node --document--> SigmaRule, Correlation, Filter
+//!   condition --condition--> Condition          which searches must hold
+//!   item      --modifier--> Question            tests on a field, values as patterns
+//!   logsource --stream--> Stream                classes of events, and the places of names
+//!                          --lower--> hir::Rule
+//! ```
+//!
+//! Sigma is two-valued: a test on a field that is absent is false, so `not` of it is true.
+
+mod condition;
+mod document;
+mod lower;
+mod modifier;
+mod pattern;
+mod stream;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use trapline_vm::record::Catalogue;
+
+use self::document::{Document, Filter, LogSource, SigmaRule};
+use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::hir::Rule;
+
+pub use condition::{CONDITION_NESTING_MAX, CONDITION_TOKENS_MAX};
+pub use modifier::VALUES_MAX;
+pub use yaml::{DOCUMENTS_MAX, NESTING_MAX, NODES_MAX, SCALAR_LEN_MAX};
+
+/// What a site gives for the placeholders of `expand`, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Placeholders(pub BTreeMap<String, Vec<String>>);
+
+impl modifier::Placeholders for Placeholders {
+    fn values(&self, name: &str) -> Option<&[String]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+}
+
+/// Whether a source is YAML by its name, and so Sigma.
+pub fn is_sigma(source: &Source) -> bool {
+    let suffix = source.name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    suffix.eq_ignore_ascii_case("yml") || suffix.eq_ignore_ascii_case("yaml")
+}
+
+/// Whether YAML may hold rules: one of its lines begins a detection, a correlation or a filter. Folders hold other YAML
+/// too, and nobody wants to be told that it is no rule.
+pub fn has_rules(source: &Source) -> bool {
+    let keys = ["detection", "correlation", "filter"];
+    source.text.lines().any(|line| {
+        let line = line.trim_start_matches(['"', '\'']);
+        keys.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with([':', '"', '\''])))
+    })
+}
+
+/// Lowers all rules of the sources: those without mistakes, and every mistake of the others. Filters narrow the rules
+/// they name, whichever source holds these.
+pub fn lower(
+    sources: &[Arc<Source>],
+    catalogue: &Catalogue,
+    placeholders: &Placeholders,
+) -> (Vec<Rule>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let (mut rules, mut filters): (Vec<(&Arc<Source>, Box<SigmaRule>)>, Vec<(&Arc<Source>, Box<Filter>)>) =
+        (Vec::new(), Vec::new());
+    for source in sources {
+        for node in yaml::read(source, &mut diagnostics) {
+            match document::read(source, &node, &mut diagnostics) {
+                Some(Document::Rule(rule)) => rules.push((source, rule)),
+                Some(Document::Filter(filter)) => filters.push((source, filter)),
+                Some(Document::Correlation(correlation)) => {
+                    let span = Span { source: source.clone(), range: correlation.range.clone() };
+                    let message = format!("correlations (`{}`) cannot be run yet", correlation.kind.text);
+                    diagnostics.push(Diagnostic::error("sigma-unsupported", message, span, "refused").help(
+                        "they need what a program remembers between events, which the language does not have yet",
+                    ));
+                }
+                None => {}
+            }
+        }
+    }
+    let mut lowered = Vec::with_capacity(rules.len());
+    for (source, rule) in &rules {
+        let chosen: Vec<(&Arc<Source>, &Filter)> = filters
+            .iter()
+            .filter(|(_, filter)| is_for(filter, rule))
+            .map(|(source, filter)| (*source, filter.as_ref()))
+            .collect();
+        lowered.extend(lower::lower(source, rule, &chosen, (catalogue, placeholders), &mut diagnostics));
+    }
+    (lowered, diagnostics)
+}
+
+/// Whether a filter narrows a rule: it names it, and its log source holds that of the rule.
+fn is_for(filter: &Filter, rule: &SigmaRule) -> bool {
+    let named = filter.rules.as_ref().is_none_or(|rules| {
+        rules.iter().any(|known| {
+            known.text.eq_ignore_ascii_case(&rule.header.id)
+                || (!known.text.is_empty() && known.text == rule.header.name)
+        })
+    });
+    named && holds(&filter.logsource, &rule.logsource)
+}
+
+/// Whether every part that the wider log source names is that of the narrower.
+fn holds(wider: &LogSource, narrower: &LogSource) -> bool {
+    let pairs = [
+        (&wider.product, &narrower.product),
+        (&wider.category, &narrower.category),
+        (&wider.service, &narrower.service),
+    ];
+    pairs.iter().all(|(wider, narrower)| {
+        wider.as_ref().is_none_or(|wider| narrower.as_ref().is_some_and(|narrower| narrower.text == wider.text))
+    })
+}

@@ -1,0 +1,537 @@
+//! Modifiers: what `Field|a|b: values` asks, as tests that no longer know how they were written.
+//!
+//! Order counts among the modifiers that change a value (`wide|base64offset|contains`); the others may stand anywhere.
+//! *Sigma rules specification* 2.1, appendix *Modifiers*. What two modifiers together would mean is not guessed: a chain
+//! that the specification gives no meaning is refused.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use trapline_vm::predicate::{Cidr, Cmp, StrOp};
+
+use super::document::{Item, Located};
+use super::pattern::Pattern;
+use super::yaml::{Kind, Node};
+use crate::lang::suggest::nearest;
+
+/// An item, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Question {
+    /// The field's name in Sigma; None: the event as a whole.
+    pub(crate) field: Option<String>,
+    /// What is asked of its value, and where each stands.
+    pub(crate) tests: Vec<(Test, Range<usize>)>,
+    /// All of the tests, or any.
+    pub(crate) all: bool,
+    /// `neq`: the opposite, of a field that has a value.
+    pub(crate) negated: bool,
+    /// With case.
+    pub(crate) cased: bool,
+    /// A part of the field, which is a time.
+    pub(crate) part: Option<TimePart>,
+    /// The item in the source.
+    pub(crate) range: Range<usize>,
+}
+
+/// A test on one value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Test {
+    /// Text with wildcards.
+    Text(Pattern),
+    /// A regular expression in the syntax of the engine, flags included.
+    Regex(String),
+    /// An address in a range.
+    Cidr(Cidr),
+    /// A whole number, as written too.
+    Number(i64, String),
+    /// A number compared.
+    Compare(Cmp, i64),
+    /// True or false.
+    Flag(bool),
+    /// No value.
+    Null,
+    /// Whether the field is there.
+    Exists(bool),
+    /// The value of another field.
+    Field(StrOp, String),
+}
+
+/// Parts of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimePart {
+    /// 0 to 59.
+    Minute,
+    /// 0 to 23.
+    Hour,
+    /// Of the month, from 1.
+    Day,
+    /// Of the year, ISO 8601, from 1.
+    Week,
+    /// From 1.
+    Month,
+    /// Of the common era.
+    Year,
+}
+
+/// What is wrong with an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    pub(crate) code: &'static str,
+    pub(crate) range: Range<usize>,
+    pub(crate) message: String,
+    pub(crate) label: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Mistake {
+    fn new(code: &'static str, range: &Range<usize>, message: impl Into<String>, label: &str) -> Self {
+        Self { code, range: range.clone(), message: message.into(), label: label.to_owned(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Values for the placeholders of `expand`.
+pub(crate) trait Placeholders {
+    /// The values of a name; None if nobody gave any.
+    fn values(&self, name: &str) -> Option<&[String]>;
+}
+
+/// The most values of one item, placeholders, dashes and offsets counted with all that they stand for.
+pub const VALUES_MAX: usize = 65_536;
+
+const MODIFIERS: &[&str] = &[
+    "all",
+    "base64",
+    "base64offset",
+    "cased",
+    "cidr",
+    "contains",
+    "day",
+    "endswith",
+    "exists",
+    "expand",
+    "fieldref",
+    "gt",
+    "gte",
+    "hour",
+    "i",
+    "lt",
+    "lte",
+    "m",
+    "minute",
+    "month",
+    "neq",
+    "re",
+    "s",
+    "startswith",
+    "utf16",
+    "utf16be",
+    "utf16le",
+    "week",
+    "wide",
+    "windash",
+    "year",
+];
+
+/// What changes a value, in the order of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Expand,
+    Windash,
+    Utf16 { big: bool, mark: bool },
+    Base64,
+    Base64Offset,
+}
+
+/// What kind of test it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Text,
+    Regex,
+    Cidr,
+    Compare(Cmp),
+    Exists,
+    Field,
+}
+
+#[derive(Debug)]
+struct Chain {
+    changes: Vec<(Change, Range<usize>)>,
+    /// Any run before, any run behind.
+    ends: Option<(bool, bool)>,
+    form: Form,
+    flags: String,
+    part: Option<TimePart>,
+    all: bool,
+    cased: bool,
+    negated: bool,
+}
+
+/// Understands an item.
+pub(crate) fn understand(item: &Item, placeholders: &dyn Placeholders) -> Result<Question, Mistake> {
+    let chain = Chain::read(item)?;
+    let mut tests = Vec::new();
+    for node in &item.values {
+        chain.tests(node, placeholders, &mut tests)?;
+        if tests.len() > VALUES_MAX {
+            let message = format!("the item has more than {VALUES_MAX} values");
+            return Err(Mistake::new("sigma-too-large", &item.range, message, "here"));
+        }
+    }
+    Ok(Question {
+        field: item.field.clone(),
+        tests,
+        all: chain.all,
+        negated: chain.negated,
+        cased: chain.cased,
+        part: chain.part,
+        range: item.range.clone(),
+    })
+}
+
+impl Chain {
+    fn read(item: &Item) -> Result<Self, Mistake> {
+        let mut chain = Self {
+            changes: Vec::new(),
+            ends: None,
+            form: Form::Text,
+            flags: String::new(),
+            part: None,
+            all: false,
+            cased: false,
+            negated: false,
+        };
+        for (at, modifier) in item.modifiers.iter().enumerate() {
+            let name = modifier.text.to_ascii_lowercase();
+            let before = item.modifiers.get(..at).unwrap_or_default();
+            if before.iter().any(|other| other.text.eq_ignore_ascii_case(&name)) {
+                let message = format!("the modifier `{name}` stands here twice");
+                return Err(Mistake::new("sigma-modifier", &modifier.range, message, "the second one"));
+            }
+            chain.add(&name, modifier)?;
+        }
+        let clash = |message: &str| Err(Mistake::new("sigma-modifier", &item.range, message, "this chain"));
+        let plain = chain.changes.is_empty() && chain.ends.is_none();
+        match chain.form {
+            Form::Regex if !chain.changes.iter().all(|(change, _)| *change == Change::Expand) => {
+                return clash("a regular expression cannot be encoded or given other dashes");
+            }
+            Form::Regex if chain.ends.is_some() => {
+                return clash("a regular expression is looked for anywhere already: write `^` or `$` to bind it");
+            }
+            Form::Cidr | Form::Compare(_) | Form::Exists if !plain && chain.form != Form::Cidr => {
+                return clash("modifiers for text do not go with numbers");
+            }
+            Form::Cidr if chain.ends.is_some() => return clash("modifiers for text do not go with `cidr`"),
+            Form::Field if !chain.changes.is_empty() => return clash("the value of another field cannot be changed"),
+            _ if chain.part.is_some() && !(plain && matches!(chain.form, Form::Text | Form::Compare(_))) => {
+                return clash("parts of a time are numbers: they go with `lt`, `lte`, `gt`, `gte` and `neq`");
+            }
+            _ => {}
+        }
+        Ok(chain)
+    }
+
+    fn add(&mut self, name: &str, modifier: &Located) -> Result<(), Mistake> {
+        let range = &modifier.range;
+        let form = match name {
+            "all" | "cased" | "neq" => {
+                self.all |= name == "all";
+                self.cased |= name == "cased";
+                self.negated |= name == "neq";
+                return Ok(());
+            }
+            "contains" | "startswith" | "endswith" => {
+                if self.ends.is_some() {
+                    let message = format!("`{name}` after another of contains, startswith and endswith");
+                    return Err(Mistake::new("sigma-modifier", range, message, "one of them is enough"));
+                }
+                self.ends = Some((name != "startswith", name != "endswith"));
+                return Ok(());
+            }
+            "i" | "m" | "s" => {
+                if self.form != Form::Regex {
+                    let message = format!("`{name}` is a flag of regular expressions");
+                    return Err(Mistake::new("sigma-modifier", range, message, "without `re` before it")
+                        .help(format!("write `|re|{name}`")));
+                }
+                self.flags.push_str(name);
+                return Ok(());
+            }
+            "expand" | "windash" | "wide" | "utf16le" | "utf16be" | "utf16" | "base64" | "base64offset" => {
+                let change = match name {
+                    "expand" => Change::Expand,
+                    "windash" => Change::Windash,
+                    "utf16" => Change::Utf16 { big: false, mark: true },
+                    "utf16be" => Change::Utf16 { big: true, mark: false },
+                    "base64" => Change::Base64,
+                    "base64offset" => Change::Base64Offset,
+                    _ => Change::Utf16 { big: false, mark: false },
+                };
+                if self.ends.is_some() && change != Change::Expand && change != Change::Windash {
+                    let message = format!("`{name}` behind a modifier that opens the ends of the value");
+                    return Err(Mistake::new("sigma-modifier", range, message, "too late")
+                        .help(format!("write it first: `|{name}|contains`")));
+                }
+                self.changes.push((change, range.clone()));
+                return Ok(());
+            }
+            "minute" | "hour" | "day" | "week" | "month" | "year" => {
+                self.part = Some(match name {
+                    "minute" => TimePart::Minute,
+                    "hour" => TimePart::Hour,
+                    "day" => TimePart::Day,
+                    "week" => TimePart::Week,
+                    "month" => TimePart::Month,
+                    _ => TimePart::Year,
+                });
+                return Ok(());
+            }
+            "re" => Form::Regex,
+            "cidr" => Form::Cidr,
+            "lt" => Form::Compare(Cmp::Lt),
+            "lte" => Form::Compare(Cmp::Le),
+            "gt" => Form::Compare(Cmp::Gt),
+            "gte" => Form::Compare(Cmp::Ge),
+            "exists" => Form::Exists,
+            "fieldref" => Form::Field,
+            _ => {
+                let mistake =
+                    Mistake::new("sigma-modifier", range, format!("there is no modifier `{name}`"), "unknown");
+                return Err(match nearest(name, MODIFIERS.iter().copied()) {
+                    Some(near) => mistake.help(format!("did you mean `{near}`?")),
+                    None => mistake.help(format!("the modifiers are {}", MODIFIERS.join(", "))),
+                });
+            }
+        };
+        if self.form != Form::Text {
+            let message = format!("`{name}` together with another kind of test");
+            return Err(Mistake::new("sigma-modifier", range, message, "a value is tested in one way"));
+        }
+        self.form = form;
+        Ok(())
+    }
+
+    fn tests(
+        &self,
+        node: &Node,
+        placeholders: &dyn Placeholders,
+        tests: &mut Vec<(Test, Range<usize>)>,
+    ) -> Result<(), Mistake> {
+        let mistake = |message: String| Mistake::new("sigma-type", &node.range, message, "this one");
+        let put = |tests: &mut Vec<_>, test: Test| tests.push((test, node.range.clone()));
+        match (self.form, &node.kind) {
+            (Form::Exists, Kind::Bool(there)) => put(tests, Test::Exists(*there)),
+            (Form::Exists, _) => {
+                return Err(mistake(format!("`exists` takes true or false, not {}", node.describe())));
+            }
+            (Form::Compare(cmp), Kind::Int(number, _)) => put(tests, Test::Compare(cmp, *number)),
+            (Form::Compare(_), Kind::Text(text)) if text.parse::<i64>().is_ok() => {
+                return self.tests(
+                    &Node {
+                        kind: Kind::Int(text.parse().unwrap_or_default(), text.clone()),
+                        range: node.range.clone(),
+                    },
+                    placeholders,
+                    tests,
+                );
+            }
+            (Form::Compare(_), _) => {
+                return Err(mistake(format!("only whole numbers can be compared, not {}", node.describe())));
+            }
+            (_, Kind::Null) if self.changes.is_empty() && self.ends.is_none() && self.form == Form::Text => {
+                put(tests, Test::Null);
+            }
+            (_, Kind::Null) => return Err(mistake("these modifiers need a value, and here is none".to_owned())),
+            (Form::Field, _) => {
+                let op = match self.ends {
+                    None => StrOp::Equals,
+                    Some((false, _)) => StrOp::StartsWith,
+                    Some((_, false)) => StrOp::EndsWith,
+                    Some((true, true)) => StrOp::Contains,
+                };
+                let name = node.text().unwrap_or_default().trim().to_owned();
+                if name.is_empty() {
+                    return Err(mistake("`fieldref` takes the name of a field".to_owned()));
+                }
+                put(tests, Test::Field(op, name));
+            }
+            (Form::Cidr, _) => {
+                for text in self.expanded(node, placeholders)? {
+                    let Some(range) = cidr(&text) else {
+                        return Err(mistake(format!("`{text}` is no address range"))
+                            .help("ranges are written like 10.0.0.0/8 or 2001:db8::/32"));
+                    };
+                    put(tests, Test::Cidr(range));
+                }
+            }
+            (Form::Regex, _) => {
+                for text in self.expanded(node, placeholders)? {
+                    let flags = if self.flags.is_empty() { String::new() } else { format!("(?{})", self.flags) };
+                    put(tests, Test::Regex(flags + &text));
+                }
+            }
+            (Form::Text, Kind::Bool(value)) if self.changes.is_empty() && self.ends.is_none() => {
+                put(tests, Test::Flag(*value));
+            }
+            (Form::Text, Kind::Int(number, text)) if self.changes.is_empty() && self.ends.is_none() => {
+                put(tests, Test::Number(*number, text.clone()));
+            }
+            (Form::Text, _) => {
+                for pattern in self.patterns(node, placeholders)? {
+                    let pattern = match self.ends {
+                        Some((before, behind)) => pattern.open(before, behind),
+                        None => pattern,
+                    };
+                    put(tests, Test::Text(pattern));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The texts of a value that is no pattern, placeholders filled in.
+    fn expanded(&self, node: &Node, placeholders: &dyn Placeholders) -> Result<Vec<String>, Mistake> {
+        let text = node.text().unwrap_or_default().to_owned();
+        if self.changes.iter().any(|(change, _)| *change == Change::Expand) {
+            return expand(&text, &node.range, placeholders);
+        }
+        Ok(vec![text])
+    }
+
+    /// The patterns of a value, changed in the order of the modifiers.
+    fn patterns(&self, node: &Node, placeholders: &dyn Placeholders) -> Result<Vec<Pattern>, Mistake> {
+        let texts = self.expanded(node, placeholders)?;
+        let is_encoded = |(change, _): &(Change, Range<usize>)| {
+            matches!(change, Change::Utf16 { .. } | Change::Base64 | Change::Base64Offset)
+        };
+        let Some((_, range)) = self.changes.iter().find(|change| is_encoded(change)) else {
+            let mut patterns: Vec<Pattern> = texts.iter().map(|text| Pattern::parse(text)).collect();
+            if self.changes.iter().any(|(change, _)| *change == Change::Windash) {
+                patterns = patterns.into_iter().map(Pattern::windash).collect();
+            }
+            return Ok(patterns);
+        };
+        if let Some((_, dash)) = self.changes.iter().find(|(change, _)| *change == Change::Windash) {
+            let message = "`windash` does not go with encodings";
+            return Err(Mistake::new("sigma-modifier", dash, message, "list the spellings instead"));
+        }
+        let mut all = Vec::new();
+        for text in texts {
+            let Some(plain) = Pattern::parse(&text).as_literal().map(str::to_owned) else {
+                let message = "a value with wildcards cannot be encoded";
+                return Err(Mistake::new("sigma-type", &node.range, message, "this one")
+                    .help(r"write `\*` and `\?` for the characters themselves"));
+            };
+            let mut values = vec![plain.into_bytes()];
+            for (change, _) in &self.changes {
+                values = values.into_iter().flat_map(|value| change.encode(value)).collect();
+            }
+            for value in values {
+                let Ok(text) = String::from_utf8(value) else {
+                    let message = "the encoded value is no text, and fields are text";
+                    return Err(Mistake::new(
+                        "sigma-modifier",
+                        range,
+                        message,
+                        "needs `base64` or `base64offset` behind it",
+                    ));
+                };
+                all.push(Pattern::literal(&text));
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Change {
+    fn encode(self, value: Vec<u8>) -> Vec<Vec<u8>> {
+        match self {
+            Self::Expand | Self::Windash => vec![value],
+            Self::Utf16 { big, mark } => {
+                let text = String::from_utf8_lossy(&value).into_owned();
+                let units = mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
+                vec![units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()]
+            }
+            Self::Base64 => vec![base64(&value).into_bytes()],
+            Self::Base64Offset => (0..3).map(|offset| base64_at(&value, offset).into_bytes()).collect(),
+        }
+    }
+}
+
+/// A text with each `%name%` replaced by each of its values.
+fn expand(text: &str, range: &Range<usize>, placeholders: &dyn Placeholders) -> Result<Vec<String>, Mistake> {
+    let mut texts = vec![String::new()];
+    let mut rest = text;
+    while let Some((before, name, behind)) = placeholder(rest) {
+        let Some(values) = placeholders.values(name) else {
+            let message = format!("the placeholder `%{name}%` has no values");
+            return Err(Mistake::new("sigma-placeholder", range, message, "this one")
+                .help(format!("give it values in a pipeline: `vars: {{{name}: [...]}}`")));
+        };
+        if texts.len().saturating_mul(values.len()) > VALUES_MAX {
+            let message = format!("the placeholders stand for more than {VALUES_MAX} values");
+            return Err(Mistake::new("sigma-too-large", range, message, "this one"));
+        }
+        texts =
+            texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{before}{value}"))).collect();
+        rest = behind;
+    }
+    texts.iter_mut().for_each(|text| text.push_str(rest));
+    Ok(texts)
+}
+
+/// The first `%name%` of a text: what is before it, its name, what is behind.
+fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    loop {
+        let start = from + text.get(from..)?.find('%')?;
+        let (name, behind) = text.get(start + 1..)?.split_once('%')?;
+        if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
+            return Some((text.get(..start)?, name, behind));
+        }
+        from = start + 1;
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = (0..3).fold(0u32, |word, at| word << 8 | u32::from(chunk.get(at).copied().unwrap_or(0)));
+        for digit in 0..4 {
+            let value = (word >> (18 - 6 * digit)) as usize & 63;
+            let digit = if digit > chunk.len() { b'=' } else { DIGITS.get(value).copied().unwrap_or(b'=') };
+            text.push(char::from(digit));
+        }
+    }
+    text
+}
+
+/// The digits that a value yields inside of base64 text, where so many bytes precede it in its group of three: only those
+/// that depend on the value alone.
+fn base64_at(value: &[u8], offset: usize) -> String {
+    let mut bytes = vec![b' '; offset];
+    bytes.extend(value);
+    let text = base64(&bytes);
+    let start = [0, 2, 3].get(offset).copied().unwrap_or(0);
+    let cut = [0, 3, 2].get(bytes.len() % 3).copied().unwrap_or(0);
+    text.get(start..text.len().saturating_sub(cut)).unwrap_or_default().to_owned()
+}
+
+/// `10.0.0.0/8`, or an address by itself.
+fn cidr(text: &str) -> Option<Cidr> {
+    let text = text.trim();
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.unwrap_or(most);
+    (prefix <= most).then_some(Cidr { address, prefix })
+}

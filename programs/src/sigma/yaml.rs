@@ -1,0 +1,424 @@
+//! YAML documents as trees in which every node knows its place in the text.
+//!
+//! The scanner is `saphyr-parser`, whose events become [`Node`]s here; plain scalars are resolved by the core schema of
+//! YAML 1.2 (section 10.3.2): `yes` and `on` are text. What hostile text could make large is bounded: bytes, nesting,
+//! nodes (an alias counts as many as it stands for), and bytes of one scalar. A key that occurs twice in one map is a
+//! mistake, because whoever wrote it believes in both. A document that is broken does not take the ones behind it along.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Place, Tag};
+
+use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::lang::limits::FILE_LEN_MAX;
+
+/// The deepest nesting of sequences and maps.
+pub const NESTING_MAX: usize = 32;
+/// The most nodes of one file, aliases counted with all that they stand for; [`TEXT_PER_NODE`] bytes of text count as
+/// one more.
+pub const NODES_MAX: usize = 1_000_000;
+/// The most bytes of one scalar.
+pub const SCALAR_LEN_MAX: usize = 128 * 1024;
+/// Bytes of text that count as a node.
+const TEXT_PER_NODE: usize = 32;
+/// The most documents of one file.
+pub const DOCUMENTS_MAX: usize = 10_000;
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Its bytes in the source; of an alias, those of the alias.
+    pub(crate) range: Range<usize>,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// Nothing: an empty plain scalar, `~` or `null`.
+    Null,
+    /// `true` or `false`, not quoted.
+    Bool(bool),
+    /// A number without a fraction, as it is written and as it is meant.
+    Int(i64, String),
+    /// Any other number, as it is written.
+    Float(f64, String),
+    /// Text.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A map, in the order of the text.
+    Map(Vec<Entry>),
+}
+
+/// An entry of a map.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// Its key: a scalar, as it is written.
+    pub(crate) key: String,
+    /// Where the key stands.
+    pub(crate) key_range: Range<usize>,
+    /// Its value.
+    pub(crate) value: Node,
+}
+
+impl Node {
+    /// The value of a key; None as well if this is no map.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// The entries of a map; none of anything else.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            Kind::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// A scalar as it is written; None of null, lists and maps.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Text(text) | Kind::Int(_, text) | Kind::Float(_, text) => Some(text),
+            Kind::Bool(true) => Some("true"),
+            Kind::Bool(false) => Some("false"),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
+    /// What it is, with its article, for messages.
+    pub(crate) fn describe(&self) -> &'static str {
+        match &self.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "true or false",
+            Kind::Int(..) | Kind::Float(..) => "a number",
+            Kind::Text(_) => "a text",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
+        }
+    }
+}
+
+/// Reads all documents of a source, those without content left out. A document with a mistake is told and left out.
+pub(crate) fn read(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let text = source.text.as_str();
+    if text.len() > FILE_LEN_MAX {
+        let message = format!("the file is {} bytes long, more than {FILE_LEN_MAX}", text.len());
+        diagnostics.push(too_large(message, Span { source: source.clone(), range: 0..0 }).help("split it"));
+        return Vec::new();
+    }
+    let mut documents = Vec::new();
+    let mut nodes_left = NODES_MAX;
+    let mut start = usize::from(text.starts_with('\u{feff}')) * '\u{feff}'.len_utf8();
+    while let Some(rest) = text.get(start..) {
+        let mut reader = Reader::new(source, rest, start, nodes_left);
+        let stop = reader.run(&mut documents);
+        nodes_left = reader.nodes_left;
+        let Err(mistake) = stop else { break };
+        let place = mistake.labels.first().map_or(start, |label| label.span.range.start);
+        let goes_on = mistake.code != "sigma-too-large";
+        diagnostics.push(mistake);
+        // The next document begins at a line `---`, wherever this one broke.
+        let next = text.get(place..).and_then(|rest| rest.find("\n---")).map(|at| place + at + 1);
+        match next.filter(|next| goes_on && *next > start) {
+            Some(next) => start = next,
+            None => break,
+        }
+    }
+    documents
+}
+
+fn too_large(message: String, span: Span) -> Diagnostic {
+    Diagnostic::error("sigma-too-large", message, span, "here")
+}
+
+/// A list or map that is being filled.
+struct Open {
+    kind: Holder,
+    start: usize,
+    anchor: usize,
+}
+
+enum Holder {
+    List(Vec<Node>),
+    /// Entries so far, the places of their keys, and a key that waits for its value.
+    Map(Vec<Entry>, HashMap<String, Range<usize>>, Option<(String, Range<usize>)>),
+}
+
+struct Reader<'t> {
+    source: &'t Arc<Source>,
+    text: &'t str,
+    /// Of `text` in the source.
+    base: usize,
+    /// Characters and bytes up to the last place that was asked for: places come in order, almost.
+    known: (usize, usize),
+    is_ascii: bool,
+    nodes_left: usize,
+    open: Vec<Open>,
+    /// What anchors stand for, with the number of nodes.
+    anchors: HashMap<usize, (Node, usize)>,
+}
+
+impl<'t> Reader<'t> {
+    fn new(source: &'t Arc<Source>, text: &'t str, base: usize, nodes_left: usize) -> Self {
+        Self {
+            source,
+            text,
+            base,
+            known: (0, 0),
+            is_ascii: text.is_ascii(),
+            nodes_left,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+        }
+    }
+
+    /// Reads until the end, or the first mistake.
+    fn run(&mut self, documents: &mut Vec<Node>) -> Result<(), Diagnostic> {
+        let mut parser = Parser::new_from_str(self.text);
+        while let Some(event) = parser.next_event() {
+            let (event, place) = event.map_err(|error| self.broken(&error))?;
+            let start = self.offset(place.start.index());
+            let node = match event {
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => continue,
+                Event::StreamEnd => break,
+                Event::Alias(anchor) => {
+                    let range = self.range(start, &place);
+                    self.alias(anchor, range)?
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    let range = self.range(start, &place);
+                    if text.len() > SCALAR_LEN_MAX {
+                        let message = format!("this value is {} bytes long, more than {SCALAR_LEN_MAX}", text.len());
+                        return Err(too_large(message, self.span(range.start..range.start)));
+                    }
+                    self.check_tag(tag.as_deref(), &range)?;
+                    let kind = match style {
+                        ScalarStyle::Plain if tag.is_none() => resolve(&text),
+                        _ => Kind::Text(text.into_owned()),
+                    };
+                    let node = Node { kind, range };
+                    let weight = weight(&node);
+                    self.count(weight, &node.range)?;
+                    self.remember(anchor, &node, weight);
+                    node
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.check_tag(tag.as_deref(), &(start..start))?;
+                    self.begin(Holder::List(Vec::new()), start, anchor)?;
+                    continue;
+                }
+                Event::MappingStart(anchor, tag) => {
+                    self.check_tag(tag.as_deref(), &(start..start))?;
+                    self.begin(Holder::Map(Vec::new(), HashMap::new(), None), start, anchor)?;
+                    continue;
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    let Some(open) = self.open.pop() else { continue };
+                    let kind = match open.kind {
+                        Holder::List(items) => Kind::List(items),
+                        Holder::Map(entries, ..) => Kind::Map(self.merged(entries)?),
+                    };
+                    // The end of a block is where the next thing begins: what lies between is not of it.
+                    let end = self.offset(place.end.index()).max(open.start);
+                    let inside = self.source.text.get(open.start..end).unwrap_or_default();
+                    let range = open.start..open.start + inside.trim_end().len();
+                    let node = Node { kind, range };
+                    if open.anchor != 0 {
+                        self.remember(open.anchor, &node, weight(&node));
+                    }
+                    node
+                }
+            };
+            match self.open.last_mut() {
+                Some(Open { kind: Holder::List(items), .. }) => items.push(node),
+                Some(Open { kind: Holder::Map(entries, keys, waiting), .. }) => match waiting.take() {
+                    Some((key, key_range)) => entries.push(Entry { key, key_range, value: node }),
+                    None => *waiting = Some(key(self.source, keys, node)?),
+                },
+                None if node.kind == Kind::Null => {}
+                None if documents.len() >= DOCUMENTS_MAX => {
+                    let message = format!("the file has more than {DOCUMENTS_MAX} documents");
+                    return Err(too_large(message, self.span(node.range.start..node.range.start)));
+                }
+                None => documents.push(node),
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, kind: Holder, start: usize, anchor: usize) -> Result<(), Diagnostic> {
+        self.count(1, &(start..start))?;
+        if self.open.len() >= NESTING_MAX {
+            let message = format!("the document is nested deeper than {NESTING_MAX} levels");
+            return Err(too_large(message, self.span(start..start)));
+        }
+        self.open.push(Open { kind, start, anchor });
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, range: &Range<usize>) -> Result<(), Diagnostic> {
+        let Some(left) = self.nodes_left.checked_sub(nodes) else {
+            let message = format!("the file has more than {NODES_MAX} values, aliases counted as what they stand for");
+            return Err(too_large(message, self.span(range.clone())));
+        };
+        self.nodes_left = left;
+        Ok(())
+    }
+
+    fn remember(&mut self, anchor: usize, node: &Node, nodes: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), nodes));
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, range: Range<usize>) -> Result<Node, Diagnostic> {
+        let Some(nodes) = self.anchors.get(&anchor).map(|(_, nodes)| *nodes) else {
+            let message = "this alias stands for something that it is a part of";
+            return Err(self.mistake(message, range, "never ends"));
+        };
+        self.count(nodes, &range)?;
+        let kind = self.anchors.get(&anchor).map_or(Kind::Null, |(node, _)| node.kind.clone());
+        Ok(Node { kind, range })
+    }
+
+    /// Entries with those of `<<` among them: the map's own go first (YAML 1.1, type `merge`).
+    fn merged(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, Diagnostic> {
+        if entries.iter().all(|entry| entry.key != "<<") {
+            return Ok(entries);
+        }
+        let (merges, mut own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "<<");
+        let mut known: std::collections::HashSet<String> = own.iter().map(|entry| entry.key.clone()).collect();
+        for merge in merges {
+            let maps = match merge.value.kind {
+                Kind::List(maps) => maps,
+                kind => vec![Node { kind, range: merge.value.range }],
+            };
+            for map in maps {
+                let Kind::Map(entries) = map.kind else {
+                    return Err(self.mistake("`<<` takes a map, or a list of maps", map.range, "this is neither"));
+                };
+                own.extend(entries.into_iter().filter(|entry| known.insert(entry.key.clone())));
+            }
+        }
+        Ok(own)
+    }
+
+    /// Tags of the core schema say nothing that we do not see, but `!!str`; others make types that rules do not have.
+    fn check_tag(&self, tag: Option<&Tag>, range: &Range<usize>) -> Result<(), Diagnostic> {
+        match tag {
+            Some(tag) if !tag.is_yaml_core_schema() && !(tag.handle.is_empty() && tag.suffix == "!") => {
+                let message = format!("the tag `{}{}` means nothing in a rule", tag.handle, tag.suffix);
+                Err(self.mistake(&message, range.clone(), "here"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn broken(&mut self, error: &ScanError) -> Diagnostic {
+        let at = self.offset(error.marker().index());
+        self.mistake(&format!("the file is not YAML: {}", error.info()), at..at, "here").help(
+            "texts with `:`, `#`, `*`, `&`, `%`, `@`, brackets or quotes need quotes: '…', with '' for a single quote",
+        )
+    }
+
+    fn mistake(&self, message: &str, range: Range<usize>, label: &str) -> Diagnostic {
+        Diagnostic::error("sigma-yaml", message, self.span(range), label)
+    }
+
+    fn span(&self, range: Range<usize>) -> Span {
+        Span { source: self.source.clone(), range }
+    }
+
+    fn range(&mut self, start: usize, place: &Place) -> Range<usize> {
+        let end = self.offset(place.end.index());
+        start..end.max(start)
+    }
+
+    /// The byte in the source of a character of the text.
+    fn offset(&mut self, chars: usize) -> usize {
+        if self.is_ascii {
+            return self.base + chars.min(self.text.len());
+        }
+        let (mut known_chars, mut known_bytes) = self.known;
+        if chars < known_chars {
+            // One event back at most: a step of a few characters.
+            let before = self.text.get(..known_bytes).unwrap_or_default();
+            let back = before.char_indices().rev().nth(known_chars - chars - 1);
+            (known_chars, known_bytes) = (chars, back.map_or(0, |(at, _)| at));
+        }
+        let rest = self.text.get(known_bytes..).unwrap_or_default();
+        let ahead = rest.char_indices().nth(chars - known_chars).map_or(rest.len(), |(at, _)| at);
+        self.known = (chars, known_bytes + ahead);
+        self.base + known_bytes + ahead
+    }
+}
+
+/// A node as a key, which must be a scalar and new.
+fn key(
+    source: &Arc<Source>,
+    keys: &mut HashMap<String, Range<usize>>,
+    node: Node,
+) -> Result<(String, Range<usize>), Diagnostic> {
+    let span = |range: Range<usize>| Span { source: source.clone(), range };
+    let text = match &node.kind {
+        Kind::Null => "",
+        _ => match node.text() {
+            Some(text) => text,
+            None => {
+                let message = format!("a key is a text, not {}", node.describe());
+                return Err(Diagnostic::error("sigma-yaml", message, span(node.range), "this is a key"));
+            }
+        },
+    };
+    if let Some(first) = keys.get(text).filter(|_| text != "<<") {
+        let message = format!("the key `{text}` occurs twice in one map");
+        return Err(Diagnostic::error("sigma-duplicate-key", message, span(node.range), "the second one")
+            .label(span(first.clone()), "the first one")
+            .help("only one of the two can be meant: rename one, or make one list of both values"));
+    }
+    keys.insert(text.to_owned(), node.range.clone());
+    Ok((text.to_owned(), node.range))
+}
+
+/// What a tree counts for. Nesting is bounded by [`NESTING_MAX`].
+fn weight(node: &Node) -> usize {
+    let text = |text: &str| text.len() / TEXT_PER_NODE;
+    1 + match &node.kind {
+        Kind::List(items) => items.iter().map(weight).sum(),
+        Kind::Map(entries) => entries.iter().map(|entry| 1 + text(&entry.key) + weight(&entry.value)).sum(),
+        Kind::Text(content) | Kind::Int(_, content) | Kind::Float(_, content) => text(content),
+        Kind::Null | Kind::Bool(_) => 0,
+    }
+}
+
+/// A plain scalar by the core schema.
+fn resolve(text: &str) -> Kind {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
+        "true" | "True" | "TRUE" => return Kind::Bool(true),
+        "false" | "False" | "FALSE" => return Kind::Bool(false),
+        _ => {}
+    }
+    let radix =
+        |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if let Ok(value) = text.parse() {
+            return Kind::Int(value, text.to_owned());
+        }
+    } else if let Some(value) = radix("0x", 16).or_else(|| radix("0o", 8)) {
+        return Kind::Int(value, text.to_owned());
+    }
+    // `inf` and `nan` have a dot before them in YAML, and are words otherwise.
+    let is_number = digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && digits.bytes().any(|byte| byte.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
+    match text.parse::<f64>() {
+        Ok(value) if is_number => Kind::Float(value, text.to_owned()),
+        _ => Kind::Text(text.to_owned()),
+    }
+}
