@@ -23,7 +23,7 @@ use trapline::agent::load::{RuleText, load};
 use trapline::agent::trial::Trials;
 use trapline_programs::compile::compile;
 use trapline_programs::diagnostic::{Diagnostic, Level, Source, codes, render};
-use trapline_programs::{hir, lang, object};
+use trapline_programs::{hir, lang, object, sigma};
 use trapline_vm::record::Catalogue;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(catalogue::catalogue);
@@ -69,7 +69,7 @@ fn root() -> PathBuf {
 fn files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join(folder)).expect("the folder is part of the project");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "trap"));
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "trap" || extension == "yml"));
     files.sort();
     files
 }
@@ -102,7 +102,7 @@ fn rendered(found: &[Diagnostic]) -> String {
 /// One mistake: one diagnostic, of the code that the file is named after.
 fn diagnostics(file: &Path) -> Result<String, Failed> {
     let source = source(file)?;
-    let found = if object::is_object(&source) {
+    let found = if object::is_object(&source) || sigma::is_sigma(&source) {
         compile(&[source], &CATALOGUE).diagnostics
     } else {
         hir::lower(&[source], &CATALOGUE).1
@@ -172,14 +172,17 @@ fn every_code() -> Result<(), Failed> {
     // Codes are the only hyphenated words in quotes of the front end.
     let mut unexplained = BTreeSet::new();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/src");
-    for part in ["lang", "lang/parser", "hir", "hir/lower"] {
+    for part in ["lang", "lang/parser", "hir", "hir/lower", "sigma"] {
         for entry in fs::read_dir(sources.join(part))? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path)?;
                 // Tests come last in a file and have hyphens of their own.
                 let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-                unexplained.extend(quoted(text).filter(|word| !explained.contains(word)).map(str::to_owned));
+                // Sigma has hyphens in its own words.
+                let ours = |word: &&str| part != "sigma" || word.starts_with("sigma-");
+                let words = quoted(text).filter(ours);
+                unexplained.extend(words.filter(|word| !explained.contains(word)).map(str::to_owned));
             }
         }
     }

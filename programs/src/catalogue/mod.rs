@@ -239,7 +239,7 @@ mod tests {
             write!(text, "{byte:02x}").unwrap();
             text
         });
-        expect_test::expect!["8a0d2c24f979e6123e2b243f43c91574795b7058e1f915f12fcf7577b17b5540"].assert_eq(&digest);
+        expect_test::expect!["34789ff362692c5a41f546aa308d752335a15d7b6caa548a1964317c5b26eac5"].assert_eq(&digest);
     }
 
     #[test]

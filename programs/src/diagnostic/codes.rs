@@ -240,6 +240,119 @@ The program of a rule has a bounded number of instructions. Split the rule into 
 nothing here, many separate comparisons do.",
     },
     Code {
+        code: "sigma-condition",
+        title: "a condition of a Sigma rule that cannot be read",
+        explanation: "\
+The condition of a Sigma rule joins the searches of its `detection` with `and`, `or`, `not` and parentheses; `not` binds
+tighter than `and`, `and` tighter than `or`. Several searches at once are named by a pattern:
+
+    condition: selection and not 1 of filter_*
+    condition: all of selection_*
+    condition: 1 of them
+
+`them` is every search whose name does not begin with `_`. A search that is not there, and a pattern that no name fits, are
+mistakes. What stood behind a pipe in Sigma 1 (`| count() > 5`) is a correlation today: a document of its own.",
+    },
+    Code {
+        code: "sigma-document",
+        title: "a Sigma document that lacks a part, or has a wrong one",
+        explanation: "\
+A Sigma rule is a YAML document with a title, a log source and a detection that has a condition:
+
+    title: Whoami
+    id: 5c2f1f0e-6d5b-4c39-9d5e-0b9f4f6c7d10
+    level: low
+    logsource:
+      product: windows
+      category: process_creation
+    detection:
+      selection:
+        Image|endswith: '\\whoami.exe'
+      condition: selection
+
+A document with `correlation` joins other rules, one with `filter` narrows them.",
+    },
+    Code {
+        code: "sigma-duplicate-key",
+        title: "a key that occurs twice in one map of a Sigma rule",
+        explanation: "\
+Of two equal keys in one map most readers of YAML keep the last and forget the first without a word. Whoever wrote both meant
+both, so this is a mistake. Make one list of the values; two conditions on one field that must both hold are written with `all`,
+or with another modifier:
+
+    CommandLine|contains|all: ['-enc', 'hidden']",
+    },
+    Code {
+        code: "sigma-logsource",
+        title: "a log source of a Sigma rule that is not known",
+        explanation: "\
+The log source says which events a rule is for. For Windows, the categories and services are known, and each stands for events
+of certain providers, channels and ids; a name that is not among them would make a rule that never sees an event. Other products
+have names of their own: their rules run on events that no class describes, under the producer's field names.",
+    },
+    Code {
+        code: "sigma-modifier",
+        title: "modifiers of a Sigma rule that mean nothing together",
+        explanation: "\
+Modifiers stand behind the name of a field, `CommandLine|contains|all`. They are those of Sigma 2.1. What changes a value
+(`wide`, `base64offset`, `windash`) comes before what opens its ends (`contains`, `startswith`, `endswith`), and a value is tested
+in one way: as text, as a regular expression (`re`, with `i`, `m`, `s` behind it), as a range of addresses (`cidr`), as a number
+(`lt`, `lte`, `gt`, `gte`), or against another field (`fieldref`).",
+    },
+    Code {
+        code: "sigma-old-form",
+        title: "a form of Sigma 1 that the specification has no longer",
+        explanation: "\
+`timeframe`, aggregations behind a pipe and `action: global` were parts of Sigma 1. Today a correlation counts and joins events
+over time, and each document stands for itself. A rule in the old form would mean different things to different engines, so it is
+refused.",
+    },
+    Code {
+        code: "sigma-placeholder",
+        title: "a placeholder of a Sigma rule without values",
+        explanation: "\
+With the modifier `expand`, `%name%` stands for values that each site gives: its domain controllers, its administrators. Without
+values the rule cannot be compiled: leaving the test out would change what it means.",
+    },
+    Code {
+        code: "sigma-regex",
+        title: "a regular expression of a Sigma rule that is refused",
+        explanation: "\
+Regular expressions run in time linear in the text, so that no event can stall the host. Look-around and back-references are
+beyond that, and are refused, as is what is too large. Split the expression: what must not match goes into a search of its own,
+joined by `and not`.",
+    },
+    Code {
+        code: "sigma-too-large",
+        title: "a Sigma file or rule beyond a limit",
+        explanation: "\
+Whatever a file holds, reading it takes bounded time and memory: bytes, nesting, values (an alias counts as all that it stands
+for), documents, and what a list of values stands for when dashes, offsets and placeholders are written out. Split the file or the
+rule.",
+    },
+    Code {
+        code: "sigma-type",
+        title: "a value of a Sigma rule of the wrong kind",
+        explanation: "\
+Values are texts, numbers, true, false or null, or lists of these. Some modifiers need a certain kind: `exists` takes true or
+false, `lt` a whole number, `cidr` an address range, an encoding a text without wildcards.",
+    },
+    Code {
+        code: "sigma-unsupported",
+        title: "a part of Sigma that cannot be run exactly here",
+        explanation: "\
+A Sigma rule is compiled exactly or not at all: something that nearly means the same would be a rule that nobody wrote. This part
+of the specification cannot be run yet, or not on what is known of the fields of this log source.",
+    },
+    Code {
+        code: "sigma-yaml",
+        title: "a file of Sigma rules that is not YAML",
+        explanation: "\
+The file cannot be read as YAML 1.2, and the place where reading stopped is shown; the mistake is there or shortly before it.
+Common causes: tabs for indentation, a text with `: ` or ` #` or a leading `*`, `&`, `%`, `@` or bracket without quotes, a quote
+within quotes. Texts in single quotes take everything as it is, but for `''`, which is one quote.",
+    },
+    Code {
         code: "too-many-fields",
         title: "a rule that reads too many fields",
         explanation: "\

@@ -448,9 +448,20 @@ impl Lower<'_> {
             }
             if places.is_empty() {
                 let name = question.field.as_deref().unwrap_or("values without a field");
-                let message = format!("this test cannot be answered on `{name}` of this log source");
-                self.refuse("sigma-unsupported", range, message, "");
-                continue;
+                let (message, help) = match test {
+                    Test::Cidr(_) => (
+                        format!("`{name}` of this log source is known as text only, not as an address"),
+                        "write what the addresses begin with: `|startswith: '10.'`",
+                    ),
+                    Test::Compare(..) => (
+                        format!("`{name}` of this log source is known as text only, not as a number"),
+                        "list the numbers, or write a regular expression",
+                    ),
+                    _ => (format!("this test cannot be answered on `{name}` of this log source"), ""),
+                };
+                self.refuse("sigma-unsupported", range, message, help);
+                // The other values have the same fault.
+                break;
             }
             match test {
                 Test::Null | Test::Exists(false) => {
@@ -477,10 +488,18 @@ impl Lower<'_> {
     }
 }
 
-/// Alternatives that are tested together: literals of one operator on one field.
+/// Literals of one operator on one field.
+struct Group {
+    place: Place,
+    op: StrOp,
+    fold: bool,
+    texts: Vec<String>,
+}
+
+/// Alternatives that are tested together.
 #[derive(Default)]
 struct Answers {
-    literals: BTreeMap<(String, Option<String>, u8, bool), (Place, StrOp, Vec<String>)>,
+    literals: Vec<Group>,
     numbers: BTreeMap<String, (Place, Vec<i64>)>,
     ranges: BTreeMap<String, (Place, Vec<trapline_vm::predicate::Cidr>)>,
     others: Vec<Expr>,
@@ -521,12 +540,6 @@ impl Answers {
                 let text = format!("{name} {} {number}", symbol(*cmp));
                 self.others.push(guarded(place, line, leaf(kind, line, text)));
             }
-            (Test::Compare(cmp, number), How::Text(_)) => {
-                let test = Predicated::Int { cmp: *cmp, values: vec![*number] };
-                let predicate = Predicate { field: place.field.clone(), scope: Scope::Any, test };
-                let text = format!("{name} {} {number}", symbol(*cmp));
-                self.others.push(guarded(place, line, leaf(LeafKind::Predicate(predicate), line, text)));
-            }
             (Test::Flag(_) | Test::Text(_), How::Flag) => {
                 let value = match test {
                     Test::Flag(value) => *value,
@@ -551,8 +564,11 @@ impl Answers {
     }
 
     fn literal(&mut self, place: &Place, op: StrOp, text: String, fold: bool) {
-        let key = (place.field.name.clone(), place.module.clone(), op as u8, fold);
-        self.literals.entry(key).or_insert_with(|| (place.clone(), op, Vec::new())).2.push(text);
+        let same = |group: &&mut Group| group.place == *place && group.op == op && group.fold == fold;
+        match self.literals.iter_mut().find(same) {
+            Some(group) => group.texts.push(text),
+            None => self.literals.push(Group { place: place.clone(), op, fold, texts: vec![text] }),
+        }
     }
 
     fn number(&mut self, place: &Place, number: i64) {
@@ -563,9 +579,9 @@ impl Answers {
     fn into_expr(self, question: &Question, line: u32) -> Expr {
         let name = question.field.as_deref().unwrap_or("any value");
         let mut parts = self.others;
-        for ((_, _, _, fold), (place, op, literals)) in self.literals {
-            let text = describe(name, op, &literals);
-            let predicate = strings(place.field.clone(), op, literals, fold);
+        for Group { place, op, fold, texts } in self.literals {
+            let text = describe(name, op, &texts);
+            let predicate = strings(place.field.clone(), op, texts, fold);
             parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
         }
         for (place, mut values) in self.numbers.into_values() {
@@ -595,7 +611,7 @@ fn is_exact(test: &Test, place: &Place, cased: bool, regex: Option<&Regex>) -> b
             regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
         }
         (Test::Null | Test::Exists(_), How::Text(nothing)) => nothing.is_empty(),
-        (Test::Number(..) | Test::Flag(_) | Test::Field(..) | Test::Cidr(_) | Test::Compare(..), How::Text(_)) => true,
+        (Test::Number(..) | Test::Flag(_) | Test::Field(..), How::Text(_)) => true,
         (Test::Number(..) | Test::Compare(..), How::Int) => true,
         (Test::Text(pattern), How::Int) => pattern.as_literal().is_some_and(is_canonical),
         (Test::Flag(_), How::Flag) => true,

@@ -11,6 +11,7 @@
 //! Sigma is two-valued: a test on a field that is absent is false, so `not` of it is true.
 
 mod condition;
+mod correlation;
 mod document;
 mod lower;
 mod modifier;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 use trapline_vm::record::Catalogue;
 
-use self::document::{Document, Filter, LogSource, SigmaRule};
-use crate::diagnostic::{Diagnostic, Source, Span};
+use self::document::{Correlation, Document, Filter, Header, LogSource, SigmaRule};
+use crate::diagnostic::{Diagnostic, Source};
 use crate::hir::Rule;
 
 pub use condition::{CONDITION_NESTING_MAX, CONDITION_TOKENS_MAX};
@@ -65,23 +66,28 @@ pub fn lower(
     placeholders: &Placeholders,
 ) -> (Vec<Rule>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let (mut rules, mut filters): (Vec<(&Arc<Source>, Box<SigmaRule>)>, Vec<(&Arc<Source>, Box<Filter>)>) =
-        (Vec::new(), Vec::new());
+    let mut rules: Vec<(&Arc<Source>, Box<SigmaRule>)> = Vec::new();
+    let mut filters: Vec<(&Arc<Source>, Box<Filter>)> = Vec::new();
+    let mut correlations: Vec<(&Arc<Source>, Box<Correlation>)> = Vec::new();
     for source in sources {
         for node in yaml::read(source, &mut diagnostics) {
             match document::read(source, &node, &mut diagnostics) {
                 Some(Document::Rule(rule)) => rules.push((source, rule)),
                 Some(Document::Filter(filter)) => filters.push((source, filter)),
-                Some(Document::Correlation(correlation)) => {
-                    let span = Span { source: source.clone(), range: correlation.range.clone() };
-                    let message = format!("correlations (`{}`) cannot be run yet", correlation.kind.text);
-                    diagnostics.push(Diagnostic::error("sigma-unsupported", message, span, "refused").help(
-                        "they need what a program remembers between events, which the language does not have yet",
-                    ));
-                }
+                Some(Document::Correlation(correlation)) => correlations.push((source, correlation)),
                 None => {}
             }
         }
+    }
+    for (source, correlation) in &correlations {
+        let is = |name: &str, header: &Header| {
+            !name.is_empty() && (name == header.name || name.eq_ignore_ascii_case(&header.id))
+        };
+        let known = |name: &str| {
+            rules.iter().any(|(_, rule)| is(name, &rule.header))
+                || correlations.iter().any(|(_, other)| is(name, &other.header))
+        };
+        correlation::check(source, correlation, &known, &mut diagnostics);
     }
     let mut lowered = Vec::with_capacity(rules.len());
     for (source, rule) in &rules {

@@ -470,8 +470,9 @@ fn expand(text: &str, range: &Range<usize>, placeholders: &dyn Placeholders) -> 
     while let Some((before, name, behind)) = placeholder(rest) {
         let Some(values) = placeholders.values(name) else {
             let message = format!("the placeholder `%{name}%` has no values");
-            return Err(Mistake::new("sigma-placeholder", range, message, "this one")
-                .help(format!("give it values in a pipeline: `vars: {{{name}: [...]}}`")));
+            return Err(
+                Mistake::new("sigma-placeholder", range, message, "this one").help("write the values in its place")
+            );
         };
         if texts.len().saturating_mul(values.len()) > VALUES_MAX {
             let message = format!("the placeholders stand for more than {VALUES_MAX} values");

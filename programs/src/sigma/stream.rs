@@ -120,7 +120,7 @@ const HEADER: &[(&str, &[&str])] = &[
     ("ComputerName", &["winlog.computer_name"]),
     ("EventRecordID", &["winlog.record_id"]),
     ("Keywords", &["winlog.keywords"]),
-    ("Level", &["winlog.level"]),
+    ("Level", &["winlog.level", "log.level"]),
     ("Task", &["winlog.task"]),
     ("Opcode", &["winlog.opcode"]),
 ];
@@ -298,9 +298,8 @@ impl Names {
         let is_alone = |mapping: &Mapping, field| mapping.rows.iter().filter(|row| row.field == field).count() == 1;
         let mut places = Vec::new();
         for (field, conversion) in of_own(first) {
-            let same = |mapping: &&Mapping| of_own(mapping).contains(&(field, conversion.clone()));
-            if !others.iter().all(|mapping| same(mapping)) || !self.mappings.iter().all(|known| is_alone(known, field))
-            {
+            let same = |mapping: &&'static Mapping| of_own(mapping).contains(&(field, conversion.clone()));
+            if !others.iter().all(same) || !self.mappings.iter().all(|known| is_alone(known, field)) {
                 continue;
             }
             let how = match conversion {

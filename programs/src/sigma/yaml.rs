@@ -310,7 +310,7 @@ impl<'t> Reader<'t> {
     /// Tags of the core schema say nothing that we do not see, but `!!str`; others make types that rules do not have.
     fn check_tag(&self, tag: Option<&Tag>, range: &Range<usize>) -> Result<(), Diagnostic> {
         match tag {
-            Some(tag) if !tag.is_yaml_core_schema() && !(tag.handle.is_empty() && tag.suffix == "!") => {
+            Some(tag) if !(tag.is_yaml_core_schema() || tag.handle.is_empty() && tag.suffix == "!") => {
                 let message = format!("the tag `{}{}` means nothing in a rule", tag.handle, tag.suffix);
                 Err(self.mistake(&message, range.clone(), "here"))
             }
@@ -320,6 +320,11 @@ impl<'t> Reader<'t> {
 
     fn broken(&mut self, error: &ScanError) -> Diagnostic {
         let at = self.offset(error.marker().index());
+        // The scanner looks ahead, and has a limit of its own.
+        if error.info().contains("recursion limit") {
+            let message = format!("the document is nested deeper than {NESTING_MAX} levels");
+            return too_large(message, self.span(at..at));
+        }
         self.mistake(&format!("the file is not YAML: {}", error.info()), at..at, "here").help(
             "texts with `:`, `#`, `*`, `&`, `%`, `@`, brackets or quotes need quotes: '…', with '' for a single quote",
         )

@@ -472,7 +472,10 @@ impl Event<'_> {
             }
         }
         let catalogue = &self.shared.catalogue;
-        self.each_value(&|_| true, &mut Vec::new(), &mut |_, id, value| {
+        // Values that stand under their names are not told again.
+        let again = [self.shared.values, self.shared.parameters];
+        let slots = again.map(|id| id.and_then(|id| catalogue.slot(self.family(), id)).map(Slot));
+        self.each_value(&|slot| !slots.contains(&Some(slot)), &mut Vec::new(), &mut |_, id, value| {
             let field = catalogue.field(id);
             if let Some(value) = to_json(catalogue, field, &value) {
                 put(&mut out, &field.name, value);
