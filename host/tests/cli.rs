@@ -247,7 +247,7 @@ fn check_tells_all_mistakes_at_once_and_still_checks_the_good_rules() {
 fn check_of_what_is_not_there() {
     let bench = Bench::new(&[("empty/readme.txt", ""), ("notes.txt", ""), ("no-rule.trap", "")]);
     bench.run(&["check", "nowhere.trap"]).exits(2).prints_nothing().says("nowhere.trap");
-    bench.run(&["check", "empty"]).exits(2).says("no .trap or .o files");
+    bench.run(&["check", "empty"]).exits(2).says("no .trap, .yml, .yaml or .o files");
     bench.run(&["check", "no-rule.trap"]).exits(2).says("no rule to check");
     bench.run(&["check", "notes.txt"]).exits(2).says("not a rule file");
     bench.run(&["check"]).exits(2);

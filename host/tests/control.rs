@@ -226,7 +226,7 @@ fn usage_mistakes_are_found_before_anything_is_sent() {
     bench.write("folder/notes.md", "none");
     bench.run(&["load", "stock"]).exits(2).says("the stock rules are part of the agent");
     bench.run(&["load", "missing.trap"]).exits(2).says("missing.trap");
-    bench.run(&["load", "folder"]).exits(2).says("there are no .trap or .o files in this folder");
+    bench.run(&["load", "folder"]).exits(2).says("there are no .trap, .yml, .yaml or .o files in this folder");
     bench.run(&["load"]).exits(2);
     bench.run(&["unload"]).exits(2);
     assert_eq!(bench.asked(), []);

@@ -403,14 +403,24 @@ impl Event<'_> {
     /// All values of the event as text, or those without a name only. None: there are none, or somebody else may know.
     fn value_list(&self, unnamed: bool) -> Option<Converted<'_>> {
         let mut values = Vec::new();
-        match (&self.content, unnamed) {
-            (Content::Windows { windows, .. }, true) => values.extend(windows.unnamed()),
-            (Content::Windows { windows, .. }, false) => values.extend(windows.values()),
-            (Content::Ecs { root }, false) if root.at("event.values").is_none() => ecs::values(root, &mut values),
+        let is_cut = match (&self.content, unnamed) {
+            (Content::Windows { windows, .. }, true) => {
+                values.extend(windows.unnamed());
+                windows.left_out > 0
+            }
+            (Content::Windows { windows, .. }, false) => {
+                values.extend(windows.values());
+                windows.left_out > 0
+            }
+            (Content::Ecs { root }, false) if root.at("event.values").is_none() => {
+                let told = root.members().into_iter().flatten().filter(|(key, _)| key != "trapline");
+                told.for_each(|(_, node)| ecs::values(node, &mut values));
+                ["trapline.lost", "trapline.truncated"].iter().any(|name| root.at(name).is_some())
+            }
             (Content::Ecs { .. }, _) => return None,
-        }
+        };
         let mut values: Vec<Converted<'_>> = values.into_iter().map(Converted::Str).collect();
-        if values.len() > LIST_LEN_MAX as usize {
+        if is_cut || values.len() > LIST_LEN_MAX as usize {
             values.truncate(LIST_LEN_MAX as usize);
             return Some(Converted::CutList(values));
         }

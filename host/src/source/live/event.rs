@@ -646,6 +646,11 @@ mod tests {
                 let told: BTreeSet<String> = states.keys().cloned().collect();
                 assert_eq!(told, supplied(profile, class), "{event:#}");
                 for (name, state) in states {
+                    // Something is missing among them.
+                    if name == "event.values" {
+                        assert_eq!(state, state::PRESENT | state::TRUNCATED);
+                        continue;
+                    }
                     let known = ["event.", "host.", "process.pid", "process.entity_id", "process.end"];
                     let expected =
                         if known.iter().any(|known| name.starts_with(known)) { state::PRESENT } else { state::LOST };

@@ -243,6 +243,8 @@ static SUPPLY: LazyLock<Supply> = LazyLock::new(|| {
         let fields = supply.fields.entry(&mapping.profile).or_default().entry(mapping.class).or_default();
         fields.extend(mapping.constants.iter().map(|(field, _)| *field));
         fields.extend(mapping.rows.iter().map(|row| row.field));
+        // No mapping is needed for what is a list of all values.
+        fields.extend(["event.values", "winlog.parameters"].iter().filter_map(|name| catalogue().field_id(name)));
     }
     for sensor in sensor::sensors() {
         supply.profiles.push(&sensor.profile);
