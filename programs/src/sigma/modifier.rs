@@ -536,3 +536,107 @@ fn cidr(text: &str) -> Option<Cidr> {
     let prefix = prefix.unwrap_or(most);
     (prefix <= most).then_some(Cidr { address, prefix })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Site(Vec<String>);
+
+    impl Placeholders for Site {
+        fn values(&self, name: &str) -> Option<&[String]> {
+            (name == "known").then_some(&self.0)
+        }
+    }
+
+    fn item(modifiers: &[&str], values: Vec<Kind>) -> Item {
+        let located = |text: &&str| Located { text: (*text).to_owned(), range: 0..0 };
+        Item {
+            field: Some("F".to_owned()),
+            modifiers: modifiers.iter().map(located).collect(),
+            values: values.into_iter().map(|kind| Node { kind, range: 0..0 }).collect(),
+            range: 0..0,
+        }
+    }
+
+    fn text(text: &str) -> Kind {
+        Kind::Text(text.to_owned())
+    }
+
+    fn tests(modifiers: &[&str], value: Kind) -> Result<Vec<Test>, String> {
+        let site = Site(vec!["a".to_owned(), "b*".to_owned()]);
+        let question = understand(&item(modifiers, vec![value]), &site).map_err(|mistake| mistake.message)?;
+        Ok(question.tests.into_iter().map(|(test, _)| test).collect())
+    }
+
+    #[test]
+    fn values_at_and_over_their_number() {
+        for (count, ok) in [(VALUES_MAX - 1, true), (VALUES_MAX, true), (VALUES_MAX + 1, false)] {
+            let values = vec![text("x"); count];
+            assert_eq!(understand(&item(&[], values), &Site(Vec::new())).is_ok(), ok, "{count}");
+            let site = Site(vec!["x".to_owned(); count]);
+            assert_eq!(understand(&item(&["expand"], vec![text("%known%")]), &site).is_ok(), ok, "{count}");
+        }
+    }
+
+    #[test]
+    fn base64_as_it_stands_in_a_text() {
+        assert_eq!(base64(b""), "");
+        assert_eq!(base64(b"f"), "Zg==");
+        assert_eq!(base64(b"fo"), "Zm8=");
+        assert_eq!(base64(b"foo"), "Zm9v");
+        for value in ["f", "fo", "foo", "foobar", "http://"] {
+            for offset in 0..3 {
+                for behind in ["", "x", "xy", "xyz"] {
+                    let whole = base64(format!("{}{value}{behind}", "q".repeat(offset)).as_bytes());
+                    assert!(whole.contains(&base64_at(value.as_bytes(), offset)), "{value} {offset} {behind}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn placeholders_are_filled_in_and_keep_their_wildcards() {
+        let patterns =
+            |texts: &[&str]| -> Vec<Test> { texts.iter().map(|text| Test::Text(Pattern::parse(text))).collect() };
+        assert_eq!(tests(&["expand"], text("x%known%y")).unwrap(), patterns(&["xay", "xb*y"]));
+        assert_eq!(tests(&["expand"], text("100% %d")).unwrap(), patterns(&["100% %d"]));
+        assert_eq!(tests(&["expand"], text("%other%")).unwrap_err(), "the placeholder `%other%` has no values");
+        assert_eq!(tests(&[], text("%known%")).unwrap(), patterns(&["%known%"]));
+    }
+
+    #[test]
+    fn chains_without_a_meaning_are_refused() {
+        let none = "these modifiers need a value, and here is none";
+        for (modifiers, value, message) in [
+            (&["contians"][..], text("x"), "there is no modifier `contians`"),
+            (&["all", "all"], text("x"), "the modifier `all` stands here twice"),
+            (&["i"], text("x"), "`i` is a flag of regular expressions"),
+            (&["re", "cidr"], text("x"), "`cidr` together with another kind of test"),
+            (&["contains", "endswith"], text("x"), "`endswith` after another of contains, startswith and endswith"),
+            (&["contains", "base64"], text("x"), "`base64` behind a modifier that opens the ends of the value"),
+            (
+                &["re", "contains"],
+                text("x"),
+                "a regular expression is looked for anywhere already: write `^` or `$` to bind it",
+            ),
+            (&["re", "windash"], text("x"), "a regular expression cannot be encoded or given other dashes"),
+            (&["lt", "contains"], Kind::Int(1, "1".to_owned()), "modifiers for text do not go with numbers"),
+            (&["wide"], text("é"), "the encoded value is no text, and fields are text"),
+            (&["base64"], text("a*"), "a value with wildcards cannot be encoded"),
+            (&["base64", "windash"], text("-a"), "`windash` does not go with encodings"),
+            (&["contains"], Kind::Null, none),
+            (&["re"], Kind::Null, none),
+            (&["gt"], text("many"), "only whole numbers can be compared, not a text"),
+            (&["exists"], Kind::Null, "`exists` takes true or false, not nothing"),
+            (&["cidr"], text("10.0.0.0/33"), "`10.0.0.0/33` is no address range"),
+            (
+                &["hour", "contains"],
+                text("3"),
+                "parts of a time are numbers: they go with `lt`, `lte`, `gt`, `gte` and `neq`",
+            ),
+        ] {
+            assert_eq!(tests(modifiers, value), Err(message.to_owned()), "{modifiers:?}");
+        }
+    }
+}

@@ -16,8 +16,7 @@ use crate::lang::limits::FILE_LEN_MAX;
 
 /// The deepest nesting of sequences and maps.
 pub const NESTING_MAX: usize = 32;
-/// The most nodes of one file, aliases counted with all that they stand for; [`TEXT_PER_NODE`] bytes of text count as
-/// one more.
+/// The most nodes of one file, aliases counted with all that they stand for; 32 bytes of text count as one more.
 pub const NODES_MAX: usize = 1_000_000;
 /// The most bytes of one scalar.
 pub const SCALAR_LEN_MAX: usize = 128 * 1024;
@@ -118,11 +117,11 @@ pub(crate) fn read(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> V
         let stop = reader.run(&mut documents);
         nodes_left = reader.nodes_left;
         let Err(mistake) = stop else { break };
-        let place = mistake.labels.first().map_or(start, |label| label.span.range.start);
+        let broken = reader.document;
         let goes_on = mistake.code != "sigma-too-large";
         diagnostics.push(mistake);
-        // The next document begins at a line `---`, wherever this one broke.
-        let next = text.get(place..).and_then(|rest| rest.find("\n---")).map(|at| place + at + 1);
+        // The next document begins at a line `---`, however far the scanner went on in this one.
+        let next = text.get(broken..).and_then(|rest| rest.find("\n---")).map(|at| broken + at + 1);
         match next.filter(|next| goes_on && *next > start) {
             Some(next) => start = next,
             None => break,
@@ -153,6 +152,8 @@ struct Reader<'t> {
     text: &'t str,
     /// Of `text` in the source.
     base: usize,
+    /// Where the document that is being read begins in the source.
+    document: usize,
     /// Characters and bytes up to the last place that was asked for: places come in order, almost.
     known: (usize, usize),
     is_ascii: bool,
@@ -168,6 +169,7 @@ impl<'t> Reader<'t> {
             source,
             text,
             base,
+            document: base,
             known: (0, 0),
             is_ascii: text.is_ascii(),
             nodes_left,
@@ -183,7 +185,11 @@ impl<'t> Reader<'t> {
             let (event, place) = event.map_err(|error| self.broken(&error))?;
             let start = self.offset(place.start.index());
             let node = match event {
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => continue,
+                Event::Nothing | Event::StreamStart | Event::DocumentEnd => continue,
+                Event::DocumentStart(_) => {
+                    self.document = start;
+                    continue;
+                }
                 Event::StreamEnd => break,
                 Event::Alias(anchor) => {
                     let range = self.range(start, &place);
@@ -425,5 +431,84 @@ fn resolve(text: &str) -> Kind {
     match text.parse::<f64>() {
         Ok(value) if is_number => Kind::Float(value, text.to_owned()),
         _ => Kind::Text(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The documents, or the message of the first mistake.
+    fn documents(text: &str) -> Result<Vec<Node>, String> {
+        let mut diagnostics = Vec::new();
+        let found = read(&Source::new("x.yml", text), &mut diagnostics);
+        diagnostics.into_iter().next().map_or(Ok(found), |found| Err(found.message))
+    }
+
+    #[test]
+    fn at_and_over_the_limits() {
+        for (extra, ok) in [(-1, true), (0, true), (1, false)] {
+            let at = |limit: usize| limit.checked_add_signed(extra).unwrap();
+            let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(documents(&nested(at(NESTING_MAX))).is_ok(), ok, "nesting {extra}");
+            assert_eq!(documents(&"x".repeat(at(SCALAR_LEN_MAX))).is_ok(), ok, "scalar {extra}");
+            assert_eq!(documents(&"--- x\n".repeat(at(DOCUMENTS_MAX))).is_ok(), ok, "documents {extra}");
+            // The list itself is one of them.
+            let list = format!("[{}]", "x, ".repeat(at(NODES_MAX) - 1));
+            assert_eq!(documents(&list).is_ok(), ok, "nodes {extra}: {:?}", documents(&list).err());
+            let file = format!("x #{}", "-".repeat(at(FILE_LEN_MAX) - 3));
+            assert_eq!(documents(&file).is_ok(), ok, "file {extra}");
+        }
+    }
+
+    #[test]
+    fn an_alias_counts_as_what_it_stands_for() {
+        let text = "x".repeat(SCALAR_LEN_MAX);
+        let weight = 1 + SCALAR_LEN_MAX / TEXT_PER_NODE;
+        for (aliases, ok) in [(NODES_MAX / weight - 1, true), (NODES_MAX / weight, false)] {
+            let text = format!("[&a {text}{}]", ", *a".repeat(aliases));
+            assert_eq!(documents(&text).is_ok(), ok, "{aliases}");
+        }
+        assert!(documents("&a [*a]").unwrap_err().contains("part of"));
+    }
+
+    #[test]
+    fn plain_scalars_are_those_of_the_core_schema() {
+        for (text, kind) in [
+            ("~", Kind::Null),
+            ("True", Kind::Bool(true)),
+            ("yes", Kind::Text("yes".to_owned())),
+            ("0x1F", Kind::Int(31, "0x1F".to_owned())),
+            ("0o17", Kind::Int(15, "0o17".to_owned())),
+            ("-7", Kind::Int(-7, "-7".to_owned())),
+            ("1.10", Kind::Float(1.1, "1.10".to_owned())),
+            ("1.1.1.1", Kind::Text("1.1.1.1".to_owned())),
+            ("2026-01-01", Kind::Text("2026-01-01".to_owned())),
+            ("9223372036854775808", Kind::Float(9_223_372_036_854_775_808.0, "9223372036854775808".to_owned())),
+            ("inf", Kind::Text("inf".to_owned())),
+        ] {
+            assert_eq!(resolve(text), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_document_does_not_take_the_next_along() {
+        let source = Source::new("x.yml", "a: 1\n---\nb: [\n---\nc: é\n---\nd: {x: 1, x: 2}\n---\ne: 5\n");
+        let mut diagnostics = Vec::new();
+        let found = read(&source, &mut diagnostics);
+        let keys: Vec<&str> = found.iter().map(|node| node.entries()[0].key.as_str()).collect();
+        assert_eq!(keys, ["a", "c", "e"]);
+        assert_eq!(diagnostics.len(), 2, "{diagnostics:?}");
+        // Places are bytes of the file, letters of several bytes before them or not.
+        assert_eq!(source.text.get(found[2].entries()[0].value.range.clone()), Some("5"));
+    }
+
+    #[test]
+    fn merged_maps() {
+        let found = documents("- &a {x: 1, y: 2}\n- {<<: *a, y: 3}\n").unwrap();
+        let Kind::List(items) = &found[0].kind else { panic!() };
+        assert_eq!(items[1].get("x").and_then(Node::text), Some("1"));
+        assert_eq!(items[1].get("y").and_then(Node::text), Some("3"));
+        assert!(documents("<<: 5").is_err());
     }
 }
