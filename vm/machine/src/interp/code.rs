@@ -479,4 +479,34 @@ mod tests {
             assert_eq!(outcome.result, Ok(3), "{slots}");
         }
     }
+
+    /// A copy and the arithmetic on the copy are one operation, where that is the same.
+    #[test]
+    fn copies_and_arithmetic_become_one() {
+        let ops = |text: &str| {
+            let code = assemble(&format!("{text}\nexit")).unwrap().code;
+            let micro = predecode(&Loaded::new(Program::raw("copies", code, 16), &RAW_HELPERS).unwrap(), |_| None);
+            micro.ops[..micro.ops.len() - 1].iter().map(|op| (op.code, op.dst, op.a, op.b, op.x)).collect::<Vec<_>>()
+        };
+        for (text, code, a, b) in [
+            ("mov r0, r1\nadd r0, r2", MicroCode::Add64Reg, 1, 2),
+            ("mov r0, r1\nsub r0, r0", MicroCode::Sub64Reg, 1, 1),
+            ("mov r0, r1\nsub32 r0, r2", MicroCode::Sub32Reg, 1, 2),
+            ("mov32 r0, r1\nsub32 r0, r2", MicroCode::Sub32Reg, 1, 2),
+            ("mov32 r0, r1\nsub32 r0, r0", MicroCode::Sub32Reg, 1, 1),
+        ] {
+            assert_eq!(ops(text), [(code, 0, a, b, 0)], "{text}");
+        }
+        assert_eq!(ops("mov r0, r1\nxor r0, 5"), [(MicroCode::Xor64Imm, 0, 1, 0, 5)]);
+        for text in [
+            "mov32 r0, r1\nsub r0, r2", // the copy cuts what the arithmetic reads
+            "mov r0, r1\nmov r0, r2",
+            "mov r0, r1\nmovsx864 r0, r2",
+            "mov r0, r1\nadd r2, r0",
+            "mov r0, 1\nadd r0, r2",
+        ] {
+            assert_eq!(ops(text).len(), 2, "{text}");
+        }
+        assert_eq!(ops("ja +0\nmov r0, r1\nja +0\nadd r0, r2").len(), 4, "not across blocks");
+    }
 }

@@ -322,3 +322,27 @@ fn maps_that_are_not_there() {
         }
     }
 }
+
+#[test]
+fn one_helper_can_be_made_to_refuse() {
+    let text = "mov r1, 8\ncall 5\nexit";
+    let code = || Code::checked(&raw(text));
+    let run = |code: Code<Checked>| code.run(&mut Memory::for_raw(&[0; 16]).unwrap(), 100).result;
+    assert!(run(code()).is_ok());
+    assert_eq!(run(code().refusing_helper(5)), trapped(Trap::HelperArgument, 1));
+    assert!(run(code().refusing_helper(6)).is_ok(), "another one");
+}
+
+/// What was proved of the accesses, one by one and as a whole.
+#[test]
+fn a_proof_has_an_access_for_each_slot() {
+    let verified = verifier::verify(raw("ldxw r0, [r1+4]\nlddw r2, 7\nstxb [r10-1], r0\nexit")).unwrap();
+    let at = |region, lo, size| Access { region, lo, hi: lo, size };
+    let never = Access::NEVER;
+    let want = [at(Region::Buffer, 4, Size::Word), never, never, at(Region::Stack, FRAME_LEN - 1, Size::Byte), never];
+    assert_eq!(verified.accesses(), want);
+    for (pc, access) in (0..).zip(want) {
+        assert_eq!(verified.access(pc), access);
+    }
+    assert_eq!(verified.access(5), never);
+}
