@@ -378,4 +378,17 @@ mod tests {
         assert_eq!(Tnum::exact(1 << 31).sign_extend(Bits::B32, w), Tnum::exact(0xffff_ffff_8000_0000));
         assert_eq!(Tnum::new(0, 1 << 31).sign_extend(Bits::B32, w), Tnum::new(0, 0xffff_ffff_8000_0000));
     }
+
+    #[test]
+    fn what_is_no_tnum_of_the_width_is_noticed() {
+        for value in 0..64 {
+            for mask in 0..64 {
+                let good = value & mask == 0 && value <= W.mask() && mask <= W.mask();
+                assert_eq!(Tnum { value, mask }.is_well_formed(W), good, "{value:#x} {mask:#x}");
+                let one = Tnum { value, mask: 0 };
+                assert_eq!(one.as_constant(), Some(value));
+                assert_eq!(Tnum { value, mask: 1 << 6 }.as_constant(), None);
+            }
+        }
+    }
 }

@@ -400,4 +400,59 @@ mod tests {
             }
         }
     }
+
+    /// The check that the verifier makes of itself.
+    #[test]
+    fn links_that_are_written_wrong_are_noticed() {
+        let of = |list: &[(u8, u8)]| Links {
+            list: list
+                .iter()
+                .map(|(holder, class)| Link { holder: Holder::register(*holder), class: Holder::register(*class) })
+                .collect(),
+        };
+        for (list, good) in [
+            (&[][..], true),
+            (&[(1, 1), (2, 1)], true),
+            (&[(1, 1), (2, 1), (3, 3), (5, 1), (6, 3)], true),
+            (&[(2, 1), (1, 1)], false), // not ascending
+            (&[(1, 1), (1, 1), (2, 1)], false),
+            (&[(2, 1), (3, 1)], false),         // named by a place that is not linked
+            (&[(1, 2), (2, 2)], false),         // by one that comes later
+            (&[(1, 1), (2, 1), (3, 2)], false), // by one that is in another class
+            (&[(1, 1), (2, 2), (3, 1), (4, 2), (5, 3)], false),
+        ] {
+            assert_eq!(of(list).is_well_formed(), good, "{list:?}");
+        }
+        for count in [LINKS_MAX, LINKS_MAX + 1] {
+            let class = Holder::slot(0, 0);
+            let list: Vec<_> =
+                (0..count).map(|at| Link { holder: Holder::slot(at as u16 / 60, (at % 60) as u8), class }).collect();
+            assert!(list.is_sorted_by_key(|link| link.holder));
+            assert_eq!(Links { list }.is_well_formed(), count <= LINKS_MAX, "{count}");
+        }
+    }
+
+    /// What the budget of bytes counts.
+    #[test]
+    fn bytes_grow_with_the_places() {
+        let mut links = Links::default();
+        let mut before = links.bytes();
+        assert_eq!(before, 0);
+        for register in 1..9 {
+            links.link(Holder::register(register), Holder::register(0));
+            assert_eq!(links.bytes(), links.len() * size_of::<Link>());
+            assert!(links.bytes() > before);
+            before = links.bytes();
+        }
+    }
+
+    #[test]
+    fn one_set_of_links_overwrites_another() {
+        for from in partitions() {
+            let mut to = Links::default();
+            to.link(Holder::register(8), Holder::register(9));
+            to.clone_from(&from);
+            assert_eq!(to, from);
+        }
+    }
 }

@@ -288,6 +288,8 @@ impl fmt::Display for Stack {
 mod tests {
     use super::*;
     use crate::memory::Region;
+    use crate::verifier::number::{Bits, Scalar};
+
     fn bytes(start: u32, len: u32) -> Bytes {
         Bytes::new(start, len).unwrap()
     }
@@ -381,5 +383,46 @@ mod tests {
             }
             assert_eq!((joined.saved(bytes(48, 8)), joined.first_uninitialised(bytes(48, 8))), (None, None));
         }
+    }
+
+    /// The check that the verifier makes of itself.
+    #[test]
+    fn frames_that_cannot_be_are_noticed() {
+        let (number, unusable) = (RegType::exact(7), RegType::Unusable(Why::Invalidated { map: 0 }));
+        let frame = |slots: &[(u8, RegType)], readable: &[u8]| {
+            let saved = slots.iter().map(|(slot, value)| Saved { slot: *slot, value: *value }).collect();
+            let mut stack = Stack { saved, ..Stack::default() };
+            readable.iter().for_each(|slot| stack.mark(Bytes::of_slot(*slot), true));
+            stack
+        };
+        let empty = RegType::Scalar(Scalar::range(1, 0, Bits::B64));
+        for (slots, readable, good) in [
+            (&[][..], &[][..], true),
+            (&[(3, number), (4, record(8))], &[3, 4], true),
+            (&[(3, unusable)], &[], true),
+            (&[(3, number)], &[], false),
+            (&[(3, number), (4, number)], &[3], false),
+            (&[(3, unusable)], &[3], false),
+            (&[(3, empty)], &[3], false),
+            (&[(4, number), (3, number)], &[3, 4], false),
+            (&[(3, number), (3, number)], &[3], false),
+        ] {
+            assert_eq!(frame(slots, readable).is_consistent(), good, "{slots:?} {readable:?}");
+        }
+        let mut partly = frame(&[(3, number)], &[3]);
+        partly.mark(bytes(31, 1), false);
+        assert!(!partly.is_consistent());
+    }
+
+    /// What the budget of bytes counts, and where what is saved lies.
+    #[test]
+    fn every_saved_register_counts() {
+        let mut stack = Stack::default();
+        for slot in 0..64 {
+            assert_eq!(stack.bytes(), slot as usize * size_of::<Saved>());
+            stack.store(bytes(slot * 8, 8), RegType::exact(slot.into()));
+        }
+        let slots: Vec<_> = stack.saved_slots().collect();
+        assert_eq!(slots, (0..64).map(|slot| (slot * 8, RegType::exact(slot.into()))).collect::<Vec<_>>());
     }
 }

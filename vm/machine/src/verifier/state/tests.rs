@@ -1,6 +1,7 @@
 //! States as a whole: copies, calls, joins, and how they read.
 
 use super::*;
+use crate::isa::assemble;
 use crate::verifier::number::{Bits, Scalar};
 
 fn bytes(start: u32, len: u32) -> Bytes {
@@ -162,4 +163,134 @@ fn joining_states_joins_their_callers() {
     assert_eq!(ours.frame(0).unwrap().to_string(), "[-8]=4..=5");
     assert!(ours.is_consistent() && ours.leave_call());
     assert_eq!(ours.get(6), RegType::exact(1));
+}
+
+/// The check that the verifier makes of itself after each instruction: of what the instruction can have changed.
+#[test]
+fn what_an_instruction_may_have_broken_is_noticed() {
+    let decode = |text: &str| Decoded::at(&assemble(text).unwrap().code, 0).unwrap().unwrap();
+    let none = RegType::Scalar(Scalar::range(1, 0, Bits::B64));
+    let mut good = AbstractState::entry();
+    for register in 0..8 {
+        good.set(register, RegType::unknown());
+    }
+    good.copy(6, 7);
+    good.save(0, bytes(504, 8), 7);
+    assert!(good.is_consistent());
+    // Which registers each writes, and whether it may write more than registers.
+    for (text, writes, writes_more) in [
+        ("add r1, r2", &[1][..], false),
+        ("mov32 r1, r2", &[1], false),
+        ("lddw r1, 5", &[1], false),
+        ("ldxdw r1, [r2+8]", &[1], false),
+        ("stxdw [r1+8], r2", &[], true),
+        ("stdw [r1+8], 2", &[], true),
+        ("lock add [r1], r2", &[], true),
+        ("lock fetch add [r1], r2", &[2], true),
+        ("lock xchg [r1], r2", &[2], true),
+        ("lock cmpxchg [r1], r2", &[0], true),
+        ("jeq r1, r2, +0", &[], false),
+        ("ja +0", &[], false),
+        ("call 5", &[0], true),
+        ("exit", &[], false),
+    ] {
+        let instruction = decode(text);
+        assert!(good.is_consistent_after(&instruction), "{text}");
+        for register in 0..3 {
+            let mut state = good.clone();
+            state.set(register, none);
+            assert_eq!(state.is_consistent_after(&instruction), !writes.contains(&register), "{text}: r{register}");
+        }
+        for frame_pointer in [RegType::unknown(), RegType::pointer(Region::Stack, 504), RegType::frame_pointer(1)] {
+            let mut state = good.clone();
+            state.set(FRAME_POINTER, frame_pointer);
+            assert!(!state.is_consistent_after(&instruction), "{text}: {frame_pointer}");
+        }
+        // A copy in memory that is none any more.
+        let mut state = good.clone();
+        state.stack_mut().store(bytes(504, 8), RegType::exact(1));
+        assert_eq!(state.is_consistent_after(&instruction), !writes_more, "{text}");
+    }
+    // A register that is written and no longer what its copies are.
+    let mut state = good.clone();
+    if let Some(register) = state.registers.get_mut(6) {
+        *register = RegType::exact(1);
+    }
+    assert!(!state.is_consistent_after(&decode("add r6, 1")) && state.is_consistent_after(&decode("add r1, 1")));
+    assert!(!state.is_consistent());
+}
+
+#[test]
+fn whatever_is_inconsistent_makes_a_state_so() {
+    let none = RegType::Scalar(Scalar::range(1, 0, Bits::B64));
+    let lost = RegType::frame_pointer(1);
+    let mut good = AbstractState::entry();
+    good.set(6, RegType::frame_pointer(0));
+    good.stack_mut().store(bytes(504, 8), RegType::frame_pointer(0));
+    assert!(good.is_consistent());
+    let mut inner = good.clone();
+    inner.enter_call();
+    inner.set(3, lost);
+    inner.stack_mut().store(bytes(504, 8), lost);
+    assert!(inner.is_consistent());
+    for bad in [none, lost] {
+        let mut state = good.clone();
+        state.set(3, bad);
+        assert!(!state.is_consistent(), "a register: {bad}");
+        let mut state = good.clone();
+        state.set(6, bad);
+        state.enter_call();
+        assert!(!state.is_consistent(), "a caller's register: {bad}");
+        let mut state = good.clone();
+        state.stack_mut().store(bytes(496, 8), bad);
+        assert!(!state.is_consistent(), "a slot: {bad}");
+    }
+    let mut state = inner.clone();
+    state.set(FRAME_POINTER, RegType::frame_pointer(0));
+    assert!(!state.is_consistent());
+    inner.frame_mut(0).unwrap().store(bytes(496, 8), none);
+    assert!(!inner.is_consistent(), "a caller's slot");
+}
+
+/// What the budget of bytes counts: each frame, what is saved there, and copies.
+#[test]
+fn all_that_a_state_holds_has_bytes() {
+    let mut state = AbstractState::entry();
+    let entry = state.bytes();
+    assert!(entry >= size_of::<AbstractState>());
+    state.set(6, RegType::unknown());
+    state.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    let saved = state.bytes() - entry;
+    assert!(saved > 0);
+    state.enter_call();
+    let frame = state.bytes() - entry - saved;
+    assert!(frame >= size_of::<Frame>());
+    state.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    assert_eq!(state.bytes(), entry + 2 * saved + frame);
+    state.enter_call();
+    assert_eq!(state.bytes(), entry + 2 * saved + 2 * frame);
+    state.set(1, RegType::unknown());
+    state.copy(2, 1);
+    assert!(state.bytes() > entry + 2 * saved + 2 * frame);
+}
+
+/// A state is used again by overwriting it.
+#[test]
+fn one_state_overwrites_another() {
+    let mut from = AbstractState::entry();
+    from.set(6, RegType::unknown());
+    from.copy(7, 6);
+    from.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    from.enter_call();
+    assert_eq!(from.kept(0).map(<[RegType]>::len), Some(4));
+    assert_eq!(from.kept(0).and_then(|kept| kept.first()).copied(), Some(RegType::unknown()));
+    assert_eq!(from.kept(1), None);
+    let mut other = AbstractState::entry();
+    other.set(6, RegType::exact(1));
+    other.stack_mut().store(bytes(496, 8), RegType::exact(8));
+    other.enter_call();
+    for mut to in [AbstractState::entry(), other] {
+        to.clone_from(&from);
+        assert_eq!(to, from);
+    }
 }

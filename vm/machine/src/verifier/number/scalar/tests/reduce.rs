@@ -59,3 +59,32 @@ fn reduction_with_a_known_lower_half_is_exact() {
         }
     }
 }
+
+/// The check that the verifier makes of itself: each part goes beyond its width by one, or is empty, or contradicts
+/// the others.
+#[test]
+fn numbers_that_cannot_be_are_noticed() {
+    let half = W.half();
+    let good = Scalar::unknown(W);
+    assert!(good.is_consistent(W) && !good.is_empty());
+    let beyond = W.mask() + 1;
+    for (bad, what) in [
+        (Scalar { tnum: Tnum::exact(beyond), ..good }, "a known bit"),
+        (Scalar { tnum: Tnum::new(0, W.mask() | beyond), ..good }, "an unknown bit"),
+        (Scalar { unsigned: Unsigned { min: 0, max: beyond }, ..good }, "the greatest"),
+        (Scalar { signed: Signed { min: W.signed_min() - 1, ..good.signed }, ..good }, "the least signed one"),
+        (Scalar { signed: Signed { max: W.signed_max() + 1, ..good.signed }, ..good }, "the greatest signed one"),
+        (Scalar { low: Signed { min: half.signed_min() - 1, ..good.low }, ..good }, "the least of the lower half"),
+        (Scalar { low: Signed { max: half.signed_max() + 1, ..good.low }, ..good }, "the greatest of the lower half"),
+        (Scalar { tnum: Tnum::exact(1), unsigned: Unsigned { min: 2, max: 3 }, ..good }, "no number"),
+    ] {
+        assert!(!bad.is_consistent(W), "{what}");
+    }
+    for empty in [
+        Scalar { unsigned: Unsigned::EMPTY, ..good },
+        Scalar { signed: Signed::EMPTY, ..good },
+        Scalar { low: Signed::EMPTY, ..good },
+    ] {
+        assert!(empty.is_empty() && !empty.is_consistent(W));
+    }
+}
