@@ -99,3 +99,77 @@ impl<'p> Context<'p> {
         Scalar::alu(crate::isa::AluOp::Add, pointer.offset, start, Bits::B64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::{MapDecl, Placement};
+
+    fn maps() -> [PlacedMap; 3] {
+        let mut placement = Placement::default();
+        let array = MapDecl {
+            name: "a".to_owned(),
+            kind: MapKind::Array,
+            key_len: 4,
+            value_len: 12,
+            entries: 5,
+            contents: Vec::new(),
+        };
+        let window = MapDecl { kind: MapKind::Window { window_ns: 9, panes: 3 }, value_len: 0, ..array.clone() };
+        let data = MapDecl { kind: MapKind::Data, entries: 1, contents: vec![7; 12], ..array.clone() };
+        [("a", array), ("b", data), ("c", window)]
+            .map(|(name, decl)| placement.place(MapDecl { name: name.to_owned(), ..decl }).unwrap())
+    }
+
+    fn at(region: Region, object: u16, offset: u64) -> Pointer {
+        Pointer { region, object, offset: Scalar::exact(offset, Bits::B64) }
+    }
+
+    /// The number that an address is holds every address that the machine can make of it.
+    #[test]
+    fn addresses_are_the_numbers_that_the_machine_has() {
+        let maps = maps();
+        let context = Context::of(&maps);
+        for region in [Region::Record, Region::Buffer, Region::Output] {
+            let pointer = at(region, 0, 8);
+            assert_eq!(context.start(pointer), Some(region.base().into()));
+            assert_eq!(context.address(pointer).as_constant(), Some(u64::from(region.base()) + 8));
+        }
+        for frame in 0..8 {
+            let pointer = at(Region::Stack, frame, 500);
+            let start = u64::from(Region::Stack.base()) + u64::from(frame) * u64::from(FRAME_LEN);
+            assert_eq!(context.start(pointer), Some(start));
+            assert_eq!(context.address(pointer).as_constant(), Some(start + 500));
+            assert!(context.same_object(pointer, at(Region::Stack, frame, 0)));
+            assert!(!context.same_object(pointer, at(Region::Stack, frame + 1, 500)));
+        }
+        // One value: it is known where. Of several, the first and the last are where they lie, four bytes in.
+        let data = at(Region::Constants, 1, 4);
+        assert_eq!(context.address(data).as_constant(), Some(maps[1].address(4)));
+        assert!(context.same_object(data, at(Region::Constants, 1, 0)));
+        let several = at(Region::MapValues, 0, 4);
+        let address = context.address(several).unsigned();
+        let last = maps[0].address(4) + 4 * u64::from(maps[0].decl.stride());
+        assert_eq!((address.min, address.max), (maps[0].address(4), last));
+        assert!(context.start(several).is_none() && !context.same_object(several, several));
+        assert!((0..5).all(|entry| context.address(several).contains(maps[0].address(4) + 16 * entry, Bits::B64)));
+        assert_eq!(context.address(at(Region::MapValues, 9, 0)), Scalar::unknown(Bits::B64));
+    }
+
+    #[test]
+    fn maps_by_index_and_by_number() {
+        let [first, data, window] = maps();
+        // Named twice in the program, it is one map all the same.
+        let maps = [first.clone(), data, window, first];
+        let context = Context::of(&maps);
+        for a in 0..6 {
+            for b in 0..6 {
+                assert_eq!(context.same_map(a, b), a == b || [(0, 3), (3, 0)].contains(&(a, b)), "{a} {b}");
+            }
+        }
+        for (index, region) in [(0, Some(Region::MapValues)), (1, Some(Region::Constants)), (7, None)] {
+            let pointer = context.value(index, 8).as_pointer();
+            assert_eq!(pointer, region.map(|region| at(region, index, 8)), "{index}");
+        }
+    }
+}

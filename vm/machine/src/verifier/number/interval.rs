@@ -385,4 +385,91 @@ mod tests {
         assert_eq!(Unsigned { min: 1 << 32, max: (1 << 32) + 5 }.truncate(Bits::B32), Unsigned { min: 0, max: 5 });
         assert_eq!(Unsigned { min: u64::from(u32::MAX), max: 1 << 32 }.truncate(Bits::B32), Unsigned::full(Bits::B32));
     }
+
+    /// The least interval with all results, if none wraps.
+    fn hull(results: impl Iterator<Item = i128>, least: i128, most: i128) -> Option<(i128, i128)> {
+        let hull = results.fold((i128::MAX, i128::MIN), |(min, max), value| (min.min(value), max.max(value)));
+        (least <= hull.0 && hull.1 <= most).then_some(hull)
+    }
+
+    /// What is said of each operation: bounds are exact where nothing wraps.
+    #[test]
+    fn unsigned_bounds_are_exact_where_nothing_wraps() {
+        type Operation = (fn(Unsigned, Unsigned) -> Unsigned, fn(i128, i128) -> i128);
+        let operations: [Operation; 4] = [
+            (|a, b| a.add(b, W), |x, y| x + y),
+            (|a, b| a.sub(b, W), |x, y| x - y),
+            (|a, b| a.mul(b, W), |x, y| x * y),
+            (Unsigned::div, |x, y| x.checked_div(y).unwrap_or(0)),
+        ];
+        for a in all_unsigned(W) {
+            let numbers = |of: Unsigned| i128::from(of.min)..=i128::from(of.max);
+            for b in all_unsigned(W) {
+                for (index, (operation, value)) in operations.iter().enumerate() {
+                    let values = numbers(a).flat_map(|x| numbers(b).map(move |y| value(x, y)));
+                    let Some((min, max)) = hull(values, 0, W.mask().into()) else { continue };
+                    let result = operation(a, b);
+                    assert_eq!((result.min.into(), result.max.into()), (min, max), "{a:?} {b:?} by {index}");
+                }
+                let remainder = a.rem(b);
+                assert!(remainder.max <= a.max && (b.min == 0 || remainder.max < b.max || remainder == a));
+            }
+            for amount in 0..W.count() {
+                let (shifted, down) = (a.shl(amount, W), a.shr(amount));
+                let left = hull(numbers(a).map(|x| x << amount), 0, W.mask().into());
+                let want = left.map_or((0, W.mask().into()), |hull| hull);
+                assert_eq!((shifted.min.into(), shifted.max.into()), want, "{a:?} {amount}");
+                assert_eq!((down.min, down.max), (a.min >> amount, a.max >> amount));
+            }
+        }
+        assert!(Unsigned::EMPTY.is_empty() && Signed::EMPTY.is_empty());
+        assert!(!Unsigned::full(W).is_empty() && !Signed::full(W).is_empty());
+    }
+
+    #[test]
+    fn signed_bounds_are_exact_where_nothing_wraps() {
+        type Operation = (fn(Signed, Signed) -> Signed, fn(i128, i128) -> i128);
+        let operations: [Operation; 3] = [
+            (|a, b| a.add(b, W), |x, y| x + y),
+            (|a, b| a.sub(b, W), |x, y| x - y),
+            (|a, b| a.mul(b, W), |x, y| x * y),
+        ];
+        let (least, most) = (W.signed_min().into(), W.signed_max().into());
+        for a in all_signed(W) {
+            let numbers = |of: Signed| i128::from(of.min)..=i128::from(of.max);
+            for b in all_signed(W) {
+                for (index, (operation, value)) in operations.iter().enumerate() {
+                    let values = numbers(a).flat_map(|x| numbers(b).map(move |y| value(x, y)));
+                    let Some((min, max)) = hull(values, least, most) else { continue };
+                    let result = operation(a, b);
+                    assert_eq!((result.min.into(), result.max.into()), (min, max), "{a:?} {b:?} by {index}");
+                }
+                let result = a.div(b, W);
+                let quotients = || numbers(a).flat_map(|x| numbers(b).map(move |y| x.checked_div(y).unwrap_or(0)));
+                let hull = hull(quotients(), least, most);
+                if b.min == b.max || hull.is_none() {
+                    let (min, max) = if b.min == 0 && b.max == 0 { (0, 0) } else { hull.unwrap_or((least, most)) };
+                    // MIN / -1 wraps to MIN.
+                    let wrapped = a.min == a.max && hull.is_none();
+                    let want = if wrapped && b.min == b.max { (least, least) } else { (min, max) };
+                    assert_eq!((result.min.into(), result.max.into()), want, "{a:?} / {b:?}");
+                    continue;
+                }
+                // Of several divisors: the signs that results can have, and no more than the dividend.
+                let (negative, positive) = (a.min < 0 && b.max > 0 || a.max > 0 && b.min < 0, {
+                    a.max > 0 && b.max > 0 || a.min < 0 && b.min < 0
+                });
+                let largest = i128::from(a.min).abs().max(i128::from(a.max).abs());
+                let (min, max) = (if negative { -largest } else { 0 }, if positive { largest.min(most) } else { 0 });
+                let min = if a.min == W.signed_min() { min } else { min.max(-most) };
+                assert_eq!((result.min.into(), result.max.into()), (min, max), "{a:?} / {b:?}");
+            }
+            for amount in 0..W.count() {
+                let (left, right) = (a.shl(amount, W), a.sar(amount));
+                let want = super::tests::hull(numbers(a).map(|x| x << amount), least, most).unwrap_or((least, most));
+                assert_eq!((left.min.into(), left.max.into()), want, "{a:?} {amount}");
+                assert_eq!((right.min, right.max), (a.min >> amount, a.max >> amount));
+            }
+        }
+    }
 }

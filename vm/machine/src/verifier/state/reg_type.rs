@@ -303,4 +303,82 @@ mod tests {
             assert_eq!((a.join(b), b.join(a)), (want, want), "{a} and {b}");
         }
     }
+
+    /// One thing that a register can really hold.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Concrete {
+        Number(u64),
+        Address(Region, u16, u64),
+        Map(u16),
+        Garbage,
+    }
+
+    /// What it says, spelled out: whether a register of this type can hold that.
+    fn holds(register: RegType, concrete: Concrete) -> bool {
+        match (register, concrete) {
+            (RegType::Unusable(_), _) => true,
+            (RegType::Scalar(set), Concrete::Number(number)) => set.contains(number, Bits::B64),
+            (RegType::Pointer(pointer), Concrete::Address(region, object, offset)) => {
+                (pointer.region, pointer.object) == (region, object) && pointer.offset.contains(offset, Bits::B64)
+            }
+            (RegType::Map(map), Concrete::Map(index)) => map == index,
+            (RegType::Nullable(_), Concrete::Number(number)) => number == 0,
+            (RegType::Nullable(map), Concrete::Address(region, object, offset)) => {
+                (region, object, offset) == (Region::MapValues, map, 0)
+            }
+            _ => false,
+        }
+    }
+
+    /// One type is within another just if all that it allows is allowed there; a join allows what either does.
+    #[test]
+    fn within_and_joined_as_sets() {
+        let numbers = [0, 1, 2, 8, u64::MAX];
+        let mut concrete: Vec<_> = numbers.map(Concrete::Number).to_vec();
+        let mut types = vec![RegType::Unusable(Why::Call), RegType::unknown(), RegType::Scalar(small(0, 2))];
+        types.extend(numbers.map(RegType::exact));
+        for region in [Region::Record, Region::Stack, Region::MapValues] {
+            for object in [0, 1] {
+                concrete.extend(numbers.map(|offset| Concrete::Address(region, object, offset)));
+                for offset in [small(0, 0), small(1, 1), small(0, 2), small(8, 8), Scalar::unknown(Bits::B64)] {
+                    types.push(RegType::Pointer(Pointer { region, object, offset }));
+                }
+            }
+        }
+        for map in [0, 1] {
+            concrete.push(Concrete::Map(map));
+            types.extend([RegType::Map(map), RegType::Nullable(map)]);
+        }
+        concrete.push(Concrete::Garbage);
+        for a in &types {
+            for b in &types {
+                let subset = concrete.iter().all(|concrete| !holds(*a, *concrete) || holds(*b, *concrete));
+                assert_eq!(a.is_within(*b), subset, "{a} within {b}");
+                let joined = a.join(*b);
+                assert!(a.is_within(joined) && b.is_within(joined), "{a} and {b} are {joined}");
+                assert_eq!(joined, if a == b { *a } else { joined });
+            }
+        }
+    }
+
+    fn small(min: u64, max: u64) -> Scalar {
+        Scalar::range(min, max, Bits::B64)
+    }
+
+    #[test]
+    fn addresses_in_words() {
+        let at = |region, object, offset| RegType::Pointer(Pointer { region, object, offset }).to_string();
+        for (region, object, offset, want) in [
+            (Region::Record, 0, small(8, 8), "pointer to record+8"),
+            (Region::Record, 0, small(8, 9), "pointer to record+(8..=9)"),
+            (Region::Stack, 0, small(504, 504), "pointer to frame-8"),
+            (Region::Stack, 2, small(512, 512), "pointer to frame#2"),
+            (Region::MapValues, 1, small(0, 0), "pointer to a value of map 1"),
+            (Region::MapValues, 1, small(8, 8), "pointer to a value of map 1 +8"),
+            (Region::MapValues, 1, small(0, 3), "pointer to a value of map 1 + (0..=3)"),
+            (Region::Constants, 3, small(8, 8), "pointer to the data of map 3 +8"),
+        ] {
+            assert_eq!(at(region, object, offset), want);
+        }
+    }
 }

@@ -425,4 +425,88 @@ mod tests {
         let slots: Vec<_> = stack.saved_slots().collect();
         assert_eq!(slots, (0..64).map(|slot| (slot * 8, RegType::exact(slot.into()))).collect::<Vec<_>>());
     }
+
+    /// If a frame is within another, whatever may be done with the other one may be done with it; and a join, the other
+    /// one with less readable or with more saved as what it is, has both within it.
+    #[test]
+    fn a_frame_within_another_allows_what_that_one_does() {
+        let unusable = RegType::Unusable(Why::Invalidated { map: 0 });
+        let several = RegType::Scalar(Scalar::range(0, 9, Bits::B64));
+        let frames: Vec<Stack> = {
+            let contents = |slot: u32| -> Vec<Stack> {
+                let at = bytes(slot * 8, 8);
+                let with = |value: Option<RegType>, readable: u32| {
+                    let mut stack = Stack::default();
+                    if readable > 0 {
+                        stack.mark(bytes(slot * 8, readable), true);
+                    }
+                    if let Some(value) = value {
+                        stack.store(at, value);
+                        if matches!(value, RegType::Unusable(_)) {
+                            stack.mark(at, false);
+                        }
+                    }
+                    assert!(stack.is_consistent());
+                    stack
+                };
+                let mut all = vec![with(None, 0), with(None, 1), with(None, 8)];
+                all.extend([RegType::exact(7), several, record(0), record(8), unusable].map(|v| with(Some(v), 0)));
+                all
+            };
+            // One slot of each of two words.
+            let both = |a: &Stack, b: &Stack| {
+                let initialised = std::array::from_fn(|word| a.initialised[word] | b.initialised[word]);
+                Stack { initialised, saved: a.saved.iter().chain(&b.saved).copied().collect() }
+            };
+            contents(3).iter().flat_map(|a| contents(11).iter().map(|b| both(a, b)).collect::<Vec<_>>()).collect()
+        };
+        for a in &frames {
+            for b in &frames {
+                let allows = [3, 11].into_iter().all(|slot: u32| {
+                    let whole = bytes(slot * 8, 8);
+                    let reads = (0..8).map(|byte| bytes(slot * 8 + byte, 1)).chain([whole]);
+                    let readable = |stack: &Stack, at| stack.first_uninitialised(at).is_none();
+                    let saved = match b.saved(whole) {
+                        None | Some(RegType::Unusable(_)) => true,
+                        Some(theirs) => a.saved(whole).is_some_and(|ours| ours.is_within(theirs)),
+                    };
+                    saved
+                        && reads.into_iter().all(|at| {
+                            // What is read there as mere bytes is mere bytes here.
+                            !readable(b, at) || readable(a, at) && (b.holds_pointer(at) || !a.holds_pointer(at))
+                        })
+                });
+                assert_eq!(a.is_within(b), allows, "{a} within {b}");
+                let mut joined = a.clone();
+                joined.join(b, RegType::join);
+                assert!(
+                    joined.is_consistent() && a.is_within(&joined) && b.is_within(&joined),
+                    "{a} and {b}: {joined}"
+                );
+            }
+        }
+    }
+
+    /// For words: why what was saved cannot be read outlives a join with the same.
+    #[test]
+    fn what_is_unreadable_on_both_sides_keeps_its_reason() {
+        let mut stack = Stack::default();
+        stack.store(bytes(504, 8), record(8));
+        stack.invalidate(|_| Some(Why::Invalidated { map: 3 }));
+        let mut joined = stack.clone();
+        joined.join(&stack, RegType::join);
+        assert_eq!(joined.why_unreadable(504), Some(Why::Invalidated { map: 3 }));
+        assert_eq!(joined.why_unreadable(496), None);
+    }
+
+    #[test]
+    fn runs_of_bytes_end_where_a_register_is_saved() {
+        let mut stack = Stack::default();
+        for (start, len) in [(496, 8), (504, 4), (492, 4), (0, 8), (8, 2)] {
+            stack.store(bytes(start, len), RegType::exact(7));
+        }
+        stack.store(bytes(30, 2), RegType::exact(0));
+        stack.store(bytes(32, 1), RegType::exact(0));
+        assert_eq!(stack.to_string(), "[-8..-4] [-16]=7 [-20..-16] [-482..-479] [-504..-502] [-512]=7");
+    }
 }

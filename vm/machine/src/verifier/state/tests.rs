@@ -294,3 +294,71 @@ fn one_state_overwrites_another() {
         assert_eq!(to, from);
     }
 }
+
+/// Each thing that a state knows counts when it is asked whether it is within another.
+#[test]
+fn a_state_that_knows_less_is_not_within_one_that_knows_more() {
+    let mut inner = AbstractState::entry();
+    inner.set(6, RegType::exact(1));
+    inner.set(8, RegType::unknown());
+    inner.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    inner.enter_call();
+    inner.set(3, RegType::exact(3));
+    inner.set(4, RegType::unknown());
+    inner.copy(5, 4);
+    inner.stack_mut().store(bytes(504, 8), RegType::exact(7));
+    inner.copy(2, 4);
+    inner.shift_up(2, RegType::unknown());
+    let all = RegType::unknown();
+    type Change = (&'static str, fn(&mut AbstractState, RegType));
+    let changes: [Change; 6] = [
+        ("a register", |state, all| state.refine(3, all)),
+        ("the stack", |state, all| state.stack_mut().store(bytes(504, 8), all)),
+        ("a caller's register", |state, all| {
+            if let Some(register) = state.callers.get_mut(0).and_then(|caller| caller.kept.get_mut(0)) {
+                *register = all;
+            }
+        }),
+        ("a caller's stack", |state, all| state.frame_mut(0).unwrap().store(bytes(504, 8), all)),
+        ("a copy", |state, _| {
+            let shifted = state.shifted;
+            state.set(5, state.get(5));
+            state.shifted = shifted;
+        }),
+        ("what was shifted", |state, _| assert!(state.take_shifted().is_some())),
+    ];
+    assert!(inner.is_within(&inner) && inner.shifted.is_some());
+    for (what, change) in changes {
+        let mut less = inner.clone();
+        change(&mut less, all);
+        assert_ne!(less, inner, "{what}");
+        assert!(inner.is_within(&less), "{what}");
+        assert!(!less.is_within(&inner), "{what}");
+    }
+    // Of another depth.
+    let mut deeper = inner.clone();
+    deeper.enter_call();
+    let mut lone = deeper.clone();
+    lone.callers.clear();
+    assert!(!lone.is_within(&deeper) && !deeper.is_within(&lone));
+}
+
+/// A caller's copies are copies again when it goes on.
+#[test]
+fn copies_outlive_a_call() {
+    let mut state = AbstractState::entry();
+    state.set(6, RegType::unknown());
+    state.copy(7, 6);
+    state.save(0, bytes(504, 8), 6);
+    state.set(8, RegType::unknown());
+    let before = state.clone();
+    state.enter_call();
+    assert!(state.is_consistent());
+    state.set(6, RegType::unknown());
+    state.set(0, RegType::exact(0));
+    assert!(state.leave_call() && state.is_consistent());
+    assert!(state.same(6, 7) && !state.same(6, 8));
+    state.refine(7, RegType::exact(3));
+    assert_eq!((state.get(6), state.stack().saved(bytes(504, 8))), (RegType::exact(3), Some(RegType::exact(3))));
+    assert_eq!(before.links_len(), 3);
+}

@@ -246,4 +246,44 @@ mod tests {
             assert!(thresholds.all.iter().copied().eq(0..count.min(THRESHOLDS_MAX) as u64), "{count}");
         }
     }
+
+    /// What did not move stays, whatever the thresholds: of numbers in all readings, and where addresses lead.
+    #[test]
+    fn what_did_not_move_stays() {
+        let range = |min, max| Scalar::range(min, max, B64);
+        let signed = |min, max| Scalar::signed_range(min, max, B64);
+        for thresholds in [thresholds(&[]), thresholds(&[100]), Thresholds::NONE] {
+            for (older, newer) in [(range(5, 9), range(5, 12)), (range(5, 9), range(6, 12))] {
+                assert_eq!(scalar(older, newer, &thresholds).unsigned().min, 5);
+            }
+            for (older, newer) in [(range(5, 9), range(4, 9)), (range(5, 9), range(4, 8))] {
+                assert_eq!(scalar(older, newer, &thresholds).unsigned().max, 9);
+            }
+            assert_eq!(scalar(signed(-5, 9), signed(-5, 12), &thresholds).signed().min, -5);
+            assert_eq!(scalar(signed(-5, 9), signed(-7, 9), &thresholds).signed().max, 9);
+            // Of the lower half.
+            let low = |min, max| Scalar::signed_range(min, max, B32).zero_extend(B32, B64);
+            let half = |older, newer| scalar(older, newer, &thresholds).truncate(B32, B64).signed();
+            assert_eq!(half(low(-5, 9), low(-5, 12)).min, -5);
+            assert_eq!(half(low(-5, 9), low(-7, 9)).max, 9);
+        }
+    }
+
+    #[test]
+    fn addresses_widen_within_one_object() {
+        let at =
+            |region, object, offset| RegType::Pointer(Pointer { region, object, offset: Scalar::exact(offset, B64) });
+        use crate::memory::Region::{MapValues, Record, Stack};
+        let none = Thresholds::NONE;
+        let moved = value(at(MapValues, 1, 0), at(MapValues, 1, 8), &none);
+        let pointer = moved.as_pointer().unwrap();
+        assert_eq!((pointer.region, pointer.object), (MapValues, 1));
+        assert_eq!(pointer.offset, scalar(Scalar::exact(0, B64), Scalar::exact(8, B64), &none));
+        for other in [at(MapValues, 2, 0), at(Record, 1, 0), at(Stack, 1, 0), RegType::exact(8)] {
+            assert!(matches!(value(at(MapValues, 1, 8), other, &none), RegType::Unusable(_)), "{other}");
+        }
+        let unusable = |why| RegType::Unusable(why);
+        assert_eq!(value(unusable(Why::Call), unusable(Why::NeverWritten), &none), unusable(Why::Call));
+        assert_eq!(value(unusable(Why::NeverWritten), RegType::exact(0), &none), unusable(Why::SomePaths));
+    }
 }

@@ -155,3 +155,53 @@ fn masks_and_bounds_sharpen_each_other() {
     let (negative, _) = Scalar::refine(Cond::Slt, true, Scalar::unknown(w), Scalar::exact(0, w), w).unwrap();
     assert_eq!(negative.tnum().ones(), 1 << 63);
 }
+
+/// What is known of bits survives a remainder: by zero all of it, by a power of two what is below.
+#[test]
+fn remainders_keep_bits() {
+    for a in all(W) {
+        let all = Scalar::alu(AluOp::Mod, a, Scalar::exact(0, W), W);
+        assert_eq!((all.tnum(), all.unsigned()), (a.tnum(), a.unsigned()));
+        for power in 0..3 {
+            let remainder = Scalar::alu(AluOp::Mod, a, Scalar::exact(1 << power, W), W);
+            let known = a.tnum().and(Tnum::exact((1 << power) - 1));
+            assert_eq!(remainder.tnum().meet(known), Some(remainder.tnum()), "{a:?} % {}", 1 << power);
+        }
+    }
+}
+
+/// Shifts right by one of several amounts keep the bounds that they can have, the most of them by the least amount.
+#[test]
+fn shifts_by_several_amounts_keep_bounds() {
+    let w = Bits::new(8);
+    let samples = [(0, 255), (100, 200), (7, 9), (0x80, 0xff), (0x40, 0xc0)];
+    for (min, max) in samples {
+        let a = Scalar::range(min, max, w);
+        for least in 0..8 {
+            for most in least..10 {
+                let amount = Scalar::range(least, most, w);
+                for (op, shift) in [(AluOp::Rsh, 0), (AluOp::Arsh, 1), (AluOp::Lsh, 2)] {
+                    let amounts = if most < 8 { least..=most } else { 0..=7 };
+                    let shifted = Scalar::alu(op, a, amount, w);
+                    let results = || {
+                        (min..=max).flat_map(|x| amounts.clone().map(move |by| (x, by))).map(|(x, by)| match shift {
+                            0 => x >> by,
+                            1 => w.from_signed(w.sign_extend(x) >> by),
+                            _ => w.truncate(x << by),
+                        })
+                    };
+                    assert!(results().all(|value| shifted.contains(value, w)), "{op:?} {a:?} {amount:?}");
+                    if op == AluOp::Rsh {
+                        let hull = (results().min(), results().max());
+                        assert_eq!((Some(shifted.unsigned().min), Some(shifted.unsigned().max)), hull, "{a} {amount}");
+                    }
+                    if op == AluOp::Arsh {
+                        let hull =
+                            (results().map(|x| w.sign_extend(x)).min(), results().map(|x| w.sign_extend(x)).max());
+                        assert_eq!((Some(shifted.signed().min), Some(shifted.signed().max)), hull, "{a} {amount}");
+                    }
+                }
+            }
+        }
+    }
+}

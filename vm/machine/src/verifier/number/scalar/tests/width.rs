@@ -98,3 +98,18 @@ fn byte_order_is_sound_and_exact_on_constants() {
     assert_eq!((byte.unsigned().max, byte.tnum().possible_ones()), (0xff00, 0xff00));
     assert_eq!(Scalar::unknown(w).byte_order(Order::ToLittle, Bits::B64, w), Scalar::unknown(w));
 }
+
+/// Where the bits above are known, bounds of the lower ones are bounds of the whole.
+#[test]
+fn bounds_of_the_lower_bits_are_taken_in() {
+    let (narrow, wide) = (Bits::new(3), Bits::new(6));
+    for above in 0..8 {
+        let whole = Scalar::range(above << 3, above << 3 | 7, wide);
+        for (low, xs) in with_members(narrow) {
+            let known = whole.with_low(low, narrow, wide);
+            let want = xs.iter().map(|x| Scalar::exact(above << 3 | x, wide)).reduce(|a, b| a.join(b, wide)).unwrap();
+            assert!(known.is_within_at(want, wide), "{known:?} is not {want:?}");
+            assert_eq!(known.unsigned(), want.unsigned(), "{low:?} below {above}");
+        }
+    }
+}
