@@ -1,6 +1,8 @@
 //! End to end: the binary as people and scripts use it. What goes to standard output, what to standard error, and
 //! how it exits.
 
+mod ran;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -9,48 +11,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What a run of the binary left behind.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "`{text}` is not in stderr:\n{}", self.stderr);
-        self
-    }
-
-    #[track_caller]
-    fn prints(self, text: &str) -> Self {
-        assert!(self.stdout.contains(text), "`{text}` is not in stdout:\n{}", self.stdout);
-        self
-    }
-
-    #[track_caller]
-    fn prints_nothing(self) -> Self {
-        assert_eq!(self.stdout, "", "stderr:\n{}", self.stderr);
-        self
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in stdout:\n{}", self.stdout))
-    }
-
-    #[track_caller]
-    fn json_lines(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
-    }
-}
+use self::ran::Ran;
 
 /// A folder to run in, with files by name.
 struct Bench {
@@ -93,12 +54,7 @@ impl Bench {
             .unwrap();
         // The child may exit without reading its input.
         drop(child.stdin.take().unwrap().write_all(stdin.as_bytes()));
-        let output = child.wait_with_output().unwrap();
-        Ran {
-            code: output.status.code().expect("the binary is never killed by a signal"),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ran::from(child.wait_with_output().unwrap())
     }
 }
 

@@ -2,9 +2,11 @@
 
 #![cfg(target_os = "linux")]
 
+mod ran;
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ use trapline::agent::control::server::Server;
 use trapline::agent::control::{
     Changed, Counts, Handler, InertRule, ListedRule, Listing, Refused, Request, Response, RuleFile,
 };
+
+use self::ran::Ran;
 
 /// Answers the same to everything and remembers what it was asked.
 struct Scripted {
@@ -32,32 +36,6 @@ impl Handler for Scripted {
 struct Bench {
     folder: TempDir,
     agent: Option<(Server, Arc<Scripted>)>,
-}
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "`{text}` is not in stderr:\n{}", self.stderr);
-        self
-    }
-
-    #[track_caller]
-    fn prints(self, text: &str) -> Self {
-        assert_eq!(self.stdout, text, "stderr:\n{}", self.stderr);
-        self
-    }
 }
 
 impl Bench {
@@ -93,7 +71,7 @@ impl Bench {
     }
 
     fn run_bare(&self, args: &[&str]) -> Ran {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_trapline"))
+        let output = Command::new(env!("CARGO_BIN_EXE_trapline"))
             .args(args)
             .current_dir(self.folder.path())
             .env_remove("NO_COLOR")
@@ -101,11 +79,7 @@ impl Bench {
             .env("XDG_RUNTIME_DIR", self.folder.path())
             .output()
             .unwrap();
-        Ran {
-            code: status.code().unwrap(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        }
+        Ran::from(output)
     }
 
     fn asked(&self) -> Vec<Request> {
@@ -133,7 +107,7 @@ fn load_sends_the_files_and_tells_what_changed() {
     bench
         .run(&["load", "one.trap", "./rules/../one.trap", "rules"])
         .exits(0)
-        .prints("new       a\nreplaced  b\\x1b[2J\ngeneration 2 judges from event 1,234 on\n")
+        .prints_just("new       a\nreplaced  b\\x1b[2J\ngeneration 2 judges from event 1,234 on\n")
         .says("warning: `a` is partly supplied\\x1b[2J");
     let file = |name: &str, text: &str| RuleFile { name: bench.name(name), text: text.to_owned() };
     let files = vec![file("one.trap", "rule one {}"), file("rules/two.trap", "rule two {\r\n}")];
@@ -168,7 +142,7 @@ fn a_refusal_says_why_and_what_stays() {
     bench
         .run(&["load", "x.trap"])
         .exits(2)
-        .prints("")
+        .prints_just("")
         .says("x.trap:1: what only\n the agent knows\\x1b[2J\nerror: 2 mistakes\nnothing has changed: generation 4 stays in force\n");
 }
 
@@ -214,10 +188,10 @@ fn without_an_agent_it_says_where_it_looked_and_how_to_start_one() {
     let bench = Bench::without_agent();
     let socket = std::path::absolute(bench.folder.path().join("c.sock")).unwrap();
     let line = format!("nobody listens at {}\nstart one with `trapline run --control", socket.display());
-    bench.run(&["list"]).exits(2).prints("").says(&line);
+    bench.run(&["list"]).exits(2).prints_just("").says(&line);
     bench.run(&["unload", "x"]).exits(2).says("no agent is running");
     bench.write("x.trap", "rule x {}");
-    bench.run(&["load", "x.trap", "--format", "json"]).exits(2).prints("").says("no agent is running");
+    bench.run(&["load", "x.trap", "--format", "json"]).exits(2).prints_just("").says("no agent is running");
 }
 
 #[test]
