@@ -62,7 +62,7 @@ pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
     let (objects, texts): (Vec<Arc<Source>>, Vec<Arc<Source>>) =
         sources.iter().cloned().partition(|source| object::is_object(source));
     let (sigma, texts): (Vec<Arc<Source>>, Vec<Arc<Source>>) =
-        texts.into_iter().partition(|source| sigma::is_sigma(source));
+        texts.into_iter().partition(|source| sigma::is_sigma(&source.name));
     let (mut lowered, mut diagnostics) = hir::lower(&texts, catalogue);
     let own = diagnostics.len();
     let (found, mistakes) = sigma::lower(&sigma, catalogue, &sigma::Placeholders::default());

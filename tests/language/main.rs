@@ -102,7 +102,7 @@ fn rendered(found: &[Diagnostic]) -> String {
 /// One mistake: one diagnostic, of the code that the file is named after.
 fn diagnostics(file: &Path) -> Result<String, Failed> {
     let source = source(file)?;
-    let found = if object::is_object(&source) || sigma::is_sigma(&source) {
+    let found = if object::is_object(&source) || sigma::is_sigma(&source.name) {
         compile(&[source], &CATALOGUE).diagnostics
     } else {
         hir::lower(&[source], &CATALOGUE).1

@@ -189,7 +189,7 @@ impl RuleFiles {
             }
             match Kind::of(&path) {
                 Kind::Rules => match read_file(&path) {
-                    Ok(source) if sigma::is_sigma(&source) && !sigma::has_rules(&source) => {
+                    Ok(source) if sigma::is_sigma(&source.name) && !sigma::has_rules(&source) => {
                         self.skipped.push(path);
                         continue;
                     }

@@ -19,7 +19,7 @@ mod pattern;
 mod stream;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trapline_vm::record::Catalogue;
@@ -42,9 +42,9 @@ impl modifier::Placeholders for Placeholders {
     }
 }
 
-/// Whether a source is YAML by its name, and so Sigma.
-pub fn is_sigma(source: &Source) -> bool {
-    let suffix = source.name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+/// Whether a source of this name is YAML, and so Sigma.
+pub fn is_sigma(name: &str) -> bool {
+    let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
     suffix.eq_ignore_ascii_case("yml") || suffix.eq_ignore_ascii_case("yaml")
 }
 
@@ -56,6 +56,41 @@ pub fn has_rules(source: &Source) -> bool {
         let line = line.trim_start_matches(['"', '\'']);
         keys.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with([':', '"', '\''])))
     })
+}
+
+/// What a rule is switched off by: its id, which is its own whatever other files there are, or without one its name.
+pub fn key(id: &str, name: &str) -> String {
+    (if id.is_empty() { name } else { id }).to_owned()
+}
+
+/// The [`key`]s of the rules of a source.
+pub fn keys(source: &Arc<Source>) -> Vec<String> {
+    documents(source).into_iter().map(|header| key(&header.id, &lower::name(&header))).collect()
+}
+
+/// The text without the rules of these keys: they are blank, so that everything else stands where it stood.
+pub fn without(source: &Arc<Source>, off: &BTreeSet<String>) -> String {
+    let mut bytes = source.text.clone().into_bytes();
+    for header in documents(source) {
+        if off.contains(&key(&header.id, &lower::name(&header)))
+            && let Some(bytes) = bytes.get_mut(header.range)
+        {
+            bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+        }
+    }
+    // Whole documents are blanked: what is left begins and ends at characters.
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The headers of the rules of a source that can be read.
+fn documents(source: &Arc<Source>) -> Vec<Header> {
+    let mut ignored = Vec::new();
+    let nodes = yaml::read(source, &mut ignored);
+    let rules = nodes.iter().filter_map(|node| match document::read(source, node, &mut ignored) {
+        Some(Document::Rule(rule)) => Some(rule.header),
+        _ => None,
+    });
+    rules.collect()
 }
 
 /// Lowers all rules of the sources: those without mistakes, and every mistake of the others. Filters narrow the rules
