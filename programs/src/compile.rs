@@ -65,7 +65,7 @@ pub fn compile(sources: &[Arc<Source>], catalogue: &Catalogue) -> Compiled {
         texts.into_iter().partition(|source| sigma::is_sigma(&source.name));
     let (mut lowered, mut diagnostics) = hir::lower(&texts, catalogue);
     let own = diagnostics.len();
-    let (found, mistakes) = sigma::lower(&sigma, catalogue, &sigma::Placeholders::default());
+    let (found, mistakes) = sigma::lower(&sigma, catalogue);
     diagnostics.extend(mistakes);
     add_sigma(found, &mut lowered, &mut diagnostics);
     let mut rules = Vec::with_capacity(lowered.len());

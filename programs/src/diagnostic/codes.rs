@@ -308,11 +308,52 @@ over time, and each document stands for itself. A rule in the old form would mea
 refused.",
     },
     Code {
+        code: "sigma-pipeline",
+        title: "a pipeline for Sigma rules that cannot be followed",
+        explanation: "\
+A pipeline is a YAML file beside the rules that says what a site changes about all of them, as pySigma has it:
+
+    name: our site
+    priority: 20
+    vars:
+      administrators: [alice, bob]
+    transformations:
+      - type: field_name_mapping
+        mapping: {User: user.name}
+        rule_conditions:
+          - {type: logsource, product: windows, category: process_creation}
+
+Understood are the steps add_condition, change_logsource, convert_type, detection_item_failure, drop_detection_item,
+field_name_mapping, field_name_prefix, field_name_prefix_mapping, field_name_suffix, map_string, replace_string, rule_failure,
+set_custom_attribute, set_state, set_value, value_placeholders, wildcard_placeholders; rule_conditions of the types
+contains_detection_item, contains_field, is_sigma_correlation_rule, is_sigma_rule, logsource, processing_item_applied,
+processing_state, rule_attribute, tag; detection_item_conditions of the types contains_wildcard, is_null, match_string, match_value,
+processing_item_applied, processing_state; field_name_conditions of the types include_fields, exclude_fields,
+processing_item_applied, processing_state; and each with `…_cond_op`, `…_cond_not` or `…_cond_expr`. While a pipeline has a
+mistake, no rule of Sigma is compiled: without it they would be other rules. What only concerns the text and the output of queries
+has no effect, and is a warning.",
+    },
+    Code {
+        code: "sigma-pipeline-refuses",
+        title: "a Sigma rule that a pipeline refuses, or cannot be applied to",
+        explanation: "\
+A step of a pipeline was for this rule and says that it must not run (`rule_failure`, `detection_item_failure`), or cannot do to
+it what it does to others: a value that is no number was to be one, all that the rule looks for was dropped, a search of the name
+that was to be added is there already. The second place that is shown is the step. Give it conditions under which it is not for
+this rule, or leave the rule out.",
+    },
+    Code {
         code: "sigma-placeholder",
         title: "a placeholder of a Sigma rule without values",
         explanation: "\
 With the modifier `expand`, `%name%` stands for values that each site gives: its domain controllers, its administrators. Without
-values the rule cannot be compiled: leaving the test out would change what it means.",
+values the rule cannot be compiled: leaving the test out would change what it means. Values stand in a YAML file beside the rules,
+a pipeline that needs nothing else:
+
+    vars:
+      administrators: [alice, bob, 'svc-*']
+
+A pipeline that has `transformations` as well fills in values where one of them is `value_placeholders`.",
     },
     Code {
         code: "sigma-regex",

@@ -26,6 +26,27 @@ pub(crate) enum Condition {
     Not(Box<Condition>),
 }
 
+impl Condition {
+    /// The condition as if these searches were not in it; None if nothing is left.
+    pub(crate) fn without(self, gone: &dyn Fn(usize) -> bool) -> Option<Self> {
+        let kept =
+            |parts: Vec<Self>| -> Vec<Self> { parts.into_iter().filter_map(|part| part.without(gone)).collect() };
+        let some = |parts: Vec<Self>, join: fn(Vec<Self>) -> Self| (!parts.is_empty()).then(|| join(parts));
+        match self {
+            Self::Search(index) => (!gone(index)).then_some(Self::Search(index)),
+            Self::AtLeast(count, of) => {
+                let all = count == of.len();
+                let of: Vec<usize> = of.into_iter().filter(|index| !gone(*index)).collect();
+                let count = if all { of.len() } else { count };
+                (!of.is_empty()).then_some(Self::AtLeast(count, of))
+            }
+            Self::And(parts) => some(kept(parts), Self::And),
+            Self::Or(parts) => some(kept(parts), Self::Or),
+            Self::Not(inside) => inside.without(gone).map(|inside| Self::Not(Box::new(inside))),
+        }
+    }
+}
+
 /// What is wrong with a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {

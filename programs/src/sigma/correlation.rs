@@ -145,7 +145,7 @@ fn is_timespan(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Placeholders, lower};
+    use super::super::lower;
     use super::*;
     use crate::catalogue::catalogue;
 
@@ -155,7 +155,7 @@ mod tests {
             "title: Failed\nname: failed_logon\nlogsource: {{product: windows, service: security}}\ndetection:\n  a:\n    EventID: 4625\n  condition: a\n---\ntitle: Many\ncorrelation:\n{lines}"
         );
         let source = Source::new("c.yml", text);
-        let (rules, found) = lower(&[source], catalogue(), &Placeholders::default());
+        let (rules, found) = lower(&[source], catalogue());
         assert_eq!(rules.len(), 1);
         found.into_iter().map(|found| (found.code, found.message)).collect()
     }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::pipeline::Touched;
 use super::yaml::{Entry, Kind, Node};
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir::{Severity, Status};
@@ -20,6 +21,8 @@ pub(crate) enum Document {
     Correlation(Box<Correlation>),
     /// A filter, which narrows rules.
     Filter(Box<Filter>),
+    /// A pipeline, which changes rules: to be read by [`super::pipeline`].
+    Pipeline,
 }
 
 /// What documents of all kinds have.
@@ -41,6 +44,8 @@ pub(crate) struct Header {
     pub(crate) range: Range<usize>,
     /// The title, or the document's first key.
     pub(crate) head: Range<usize>,
+    /// All that is written at the top, but for the detection.
+    pub(crate) attributes: Vec<Entry>,
 }
 
 /// A detection rule.
@@ -53,6 +58,8 @@ pub(crate) struct SigmaRule {
     pub(crate) conditions: Vec<Located>,
     /// `timeframe`, of Sigma 1.
     pub(crate) timeframe: Option<Range<usize>>,
+    /// Names of searches that pipelines added: each must hold besides, or must not.
+    pub(crate) added: Vec<(String, bool)>,
 }
 
 /// Where events come from.
@@ -64,6 +71,8 @@ pub(crate) struct LogSource {
     /// What must be switched on for there to be events, in words.
     pub(crate) definition: String,
     pub(crate) range: Range<usize>,
+    /// Where it stands, if that is not where the rule does.
+    pub(crate) source: Option<Arc<Source>>,
 }
 
 /// A text and where it stands.
@@ -79,13 +88,17 @@ pub(crate) struct Search {
     pub(crate) name: String,
     pub(crate) range: Range<usize>,
     pub(crate) body: Body,
+    /// Where it stands, if that is not where the rule does.
+    pub(crate) source: Option<Arc<Source>>,
 }
 
 /// What a search looks for.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    /// All items of a map.
-    All(Vec<Item>),
+    /// One item.
+    One(Item),
+    /// All items of a map; none are left if pipelines dropped them all.
+    All(Vec<Body>),
     /// Any part of a list. Values without a field among maps are one part for all.
     Any(Vec<Body>),
 }
@@ -100,6 +113,14 @@ pub(crate) struct Item {
     pub(crate) values: Vec<Node>,
     /// Field and modifiers, or the first keyword.
     pub(crate) range: Range<usize>,
+    /// What pipelines made of it.
+    pub(crate) touched: Touched,
+}
+
+impl Item {
+    fn keywords(values: Vec<Node>, range: Range<usize>) -> Self {
+        Self { field: None, modifiers: Vec::new(), values, range, touched: Touched::default() }
+    }
 }
 
 /// A correlation: checked, and not yet run.
@@ -127,14 +148,14 @@ pub(crate) struct Filter {
     pub(crate) condition: Located,
 }
 
-const LEVELS: &[(&str, Severity)] = &[
+pub(super) const LEVELS: &[(&str, Severity)] = &[
     ("informational", Severity::Informational),
     ("low", Severity::Low),
     ("medium", Severity::Medium),
     ("high", Severity::High),
     ("critical", Severity::Critical),
 ];
-const STATUSES: &[(&str, Status)] = &[
+pub(super) const STATUSES: &[(&str, Status)] = &[
     ("stable", Status::Stable),
     ("test", Status::Test),
     ("experimental", Status::Experimental),
@@ -148,6 +169,18 @@ pub(crate) fn read(source: &Arc<Source>, node: &Node, diagnostics: &mut Vec<Diag
     let mut reader = Reader { source, diagnostics };
     let document = reader.document(node);
     document.filter(|_| diagnostics.len() == before)
+}
+
+/// Reads what a search looks for, wherever it stands. None: it has mistakes, which are told.
+pub(crate) fn read_search(
+    source: &Arc<Source>,
+    node: &Node,
+    name: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Body> {
+    let before = diagnostics.len();
+    let body = Reader { source, diagnostics }.body(node, name);
+    body.filter(|_| diagnostics.len() == before)
 }
 
 struct Reader<'r> {
@@ -187,6 +220,9 @@ impl Reader<'_> {
             self.mistake("sigma-document", message, &range, "this is no rule");
             return None;
         }
+        if super::pipeline::is_pipeline(node) {
+            return Some(Document::Pipeline);
+        }
         let header = self.header(node);
         if let Some(filter) = node.get("filter") {
             return self.filter(header, node, filter).map(|filter| Document::Filter(Box::new(filter)));
@@ -219,13 +255,22 @@ impl Reader<'_> {
             self.mistake_with_help("sigma-document", "the detection has no `condition`", (&range, "in this"), help);
             return None;
         }
-        Some(Document::Rule(Box::new(SigmaRule { header, logsource, searches, conditions, timeframe })))
+        Some(Document::Rule(Box::new(SigmaRule {
+            header,
+            logsource,
+            searches,
+            conditions,
+            timeframe,
+            added: Vec::new(),
+        })))
     }
 
     fn header(&mut self, node: &Node) -> Header {
         let head = node.entries().iter().find(|entry| entry.key == "title").map(|entry| entry.value.range.clone());
         let mut header =
             Header { range: node.range.clone(), head: head.unwrap_or_else(|| first_key(node)), ..Header::default() };
+        let attributes = node.entries().iter().filter(|entry| entry.key != "detection");
+        header.attributes = attributes.cloned().collect();
         header.title = self.text(node, "title");
         header.id = self.text(node, "id").to_ascii_lowercase();
         header.name = self.text(node, "name");
@@ -377,7 +422,7 @@ impl Reader<'_> {
                 "timeframe" => timeframe = Some(key_range.clone()),
                 _ => {
                     let Some(body) = self.body(value, key) else { continue };
-                    searches.push(Search { name: key.clone(), range: key_range.clone(), body });
+                    searches.push(Search { name: key.clone(), range: key_range.clone(), body, source: None });
                 }
             }
         }
@@ -392,7 +437,7 @@ impl Reader<'_> {
         match &node.kind {
             Kind::Map(entries) if entries.is_empty() => self.empty(node, search),
             Kind::Map(entries) => {
-                let items: Vec<Item> = entries.iter().filter_map(|entry| self.item(entry)).collect();
+                let items: Vec<Body> = entries.iter().filter_map(|entry| self.item(entry).map(Body::One)).collect();
                 (items.len() == entries.len()).then_some(Body::All(items))
             }
             Kind::List(parts) if parts.is_empty() => self.empty(node, search),
@@ -407,17 +452,12 @@ impl Reader<'_> {
                 }
                 if let Some(first) = keywords.first() {
                     let range = first.range.clone();
-                    let item = Item { field: None, modifiers: Vec::new(), values: keywords, range };
-                    any.push(Body::All(vec![item]));
+                    any.push(Body::One(Item::keywords(keywords, range)));
                 }
                 Some(Body::Any(any))
             }
             Kind::Null => self.empty(node, search),
-            _ => {
-                let (range, values) = (node.range.clone(), vec![node.clone()]);
-                let item = Item { field: None, modifiers: Vec::new(), values, range };
-                Some(Body::All(vec![item]))
-            }
+            _ => Some(Body::One(Item::keywords(vec![node.clone()], node.range.clone()))),
         }
     }
 
@@ -466,7 +506,7 @@ impl Reader<'_> {
             }
         }
         let field = (!field.is_empty()).then(|| field.to_owned());
-        Some(Item { field, modifiers, values, range: entry.key_range.clone() })
+        Some(Item { field, modifiers, values, range: entry.key_range.clone(), touched: Touched::default() })
     }
 
     fn filter(&mut self, header: Header, node: &Node, filter: &Node) -> Option<Filter> {
@@ -485,7 +525,7 @@ impl Reader<'_> {
                 "condition" => condition = self.located(value, "`condition`").into_iter().next(),
                 _ => {
                     let Some(body) = self.body(value, key) else { continue };
-                    searches.push(Search { name: key.clone(), range: key_range.clone(), body });
+                    searches.push(Search { name: key.clone(), range: key_range.clone(), body, source: None });
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! its field is absent ([`Absent::False`]); tests for null are the exception. What cannot be answered exactly refuses the
 //! rule.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use trapline_vm::record::{Catalogue, FieldType, Scalar};
 
 use super::condition::{self, Condition};
 use super::document::{Body, Filter, Header, Item, Located, Search, SigmaRule};
-use super::modifier::{self, Placeholders, Question, Test};
+use super::modifier::{self, Question, Test};
 use super::pattern::{Literal, Pattern};
 use super::stream::{Guard, How, Place, Stream};
 use crate::diagnostic::{Diagnostic, Source, Span};
@@ -26,12 +27,14 @@ const CHOICES_MAX: usize = 4096;
 /// All values of an event, for searches without a field.
 const VALUES: &str = "event.values";
 
-/// Lowers a rule with the filters that are for it. None: it is refused, which is told.
+/// Lowers a rule with the filters that are for it. `pipelines` are the texts of those that changed it. None: it is refused,
+/// which is told.
 pub(crate) fn lower(
     source: &Arc<Source>,
     rule: &SigmaRule,
-    filters: &[(&Arc<Source>, &Filter)],
-    (catalogue, placeholders): (&Catalogue, &dyn Placeholders),
+    filters: &[(&Arc<Source>, Cow<'_, Filter>)],
+    pipelines: &[&str],
+    catalogue: &Catalogue,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Rule> {
     let before = diagnostics.len();
@@ -43,36 +46,35 @@ pub(crate) fn lower(
                 .help("write a correlation: a second document with `correlation:` and `timespan`"),
         );
     }
-    let detection = Detection::read(source, &rule.searches, &rule.conditions, placeholders, diagnostics);
+    let detection = Detection::read(source, &rule.searches, &rule.conditions, &rule.added, diagnostics);
     let narrowing: Vec<Option<Detection<'_>>> = filters
         .iter()
         .map(|(source, filter)| {
-            Detection::read(
-                source,
-                &filter.searches,
-                std::slice::from_ref(&filter.condition),
-                placeholders,
-                diagnostics,
-            )
+            Detection::read(source, &filter.searches, std::slice::from_ref(&filter.condition), &[], diagnostics)
         })
         .collect();
     let detection = detection?;
     let stream = match Stream::new(&rule.logsource, detection.event_ids().as_ref(), catalogue) {
         Ok(stream) => stream,
         Err(unknown) => {
-            let label = span(&unknown.part.range);
+            let source = rule.logsource.source.as_ref().unwrap_or(source);
+            let label = Span { source: source.clone(), range: unknown.part.range };
             diagnostics
                 .push(Diagnostic::error("sigma-logsource", unknown.message, label, "unknown").help(unknown.help));
             return None;
         }
     };
     let mut parts: Vec<Expr> = Vec::new();
-    let line = source.line_of(rule.logsource.range.start);
+    let head = source.line_of(rule.header.head.start);
+    let line = if rule.logsource.source.is_some() { head } else { source.line_of(rule.logsource.range.start) };
     parts.extend(stream.guards.iter().map(|guard| guard_expr(guard, line)));
-    parts.push(Lower { source, catalogue, stream: &stream, diagnostics }.detection(&detection));
-    for ((source, _), filter) in filters.iter().zip(&narrowing) {
+    let mut lower = Lower { source, elsewhere: None, by: None, catalogue, stream: &stream, diagnostics };
+    parts.push(lower.detection(&detection, head));
+    for ((filter_source, _), filter) in filters.iter().zip(&narrowing) {
         if let Some(filter) = filter {
-            parts.push(Lower { source, catalogue, stream: &stream, diagnostics }.detection(filter));
+            lower.source = filter_source;
+            lower.elsewhere = (!Arc::ptr_eq(source, filter_source)).then_some(head);
+            parts.push(lower.detection(filter, head));
         }
     }
     if diagnostics.len() > before {
@@ -84,6 +86,7 @@ pub(crate) fn lower(
     for (source, filter) in filters {
         digest.update(source.text.get(filter.header.range.clone()).unwrap_or_default());
     }
+    pipelines.iter().for_each(|text| digest.update(text));
     Some(Rule {
         name: name(&rule.header),
         meta: Meta { os: stream.os, ..meta(&rule.header) },
@@ -172,7 +175,8 @@ struct Detection<'d> {
 
 /// A search, understood.
 enum Part {
-    All(Vec<Question>),
+    One(Box<Question>),
+    All(Vec<Part>),
     Any(Vec<Part>),
 }
 
@@ -181,7 +185,7 @@ impl<'d> Detection<'d> {
         source: &Arc<Source>,
         searches: &'d [Search],
         conditions: &[Located],
-        placeholders: &dyn Placeholders,
+        added: &[(String, bool)],
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let before = diagnostics.len();
@@ -197,9 +201,31 @@ impl<'d> Detection<'d> {
                 }
             }
         }
-        let searches = searches.iter().map(|search| (search, part(source, &search.body, placeholders, diagnostics)));
+        let mut all = vec![Condition::Or(read)];
+        all.extend(added.iter().filter_map(|(name, negated)| {
+            let found = Condition::Search(names.iter().position(|known| known == name)?);
+            Some(if *negated { Condition::Not(Box::new(found)) } else { found })
+        }));
+        let searches = searches.iter().map(|search| {
+            let source = search.source.as_ref().unwrap_or(source);
+            (search, part(source, &search.body, diagnostics))
+        });
         let searches: Vec<(&Search, Part)> = searches.collect();
-        (diagnostics.len() == before).then_some(Self { searches, condition: Condition::Or(read) })
+        if diagnostics.len() > before {
+            return None;
+        }
+        let gone =
+            |index| searches.get(index).is_some_and(|(_, part)| matches!(part, Part::All(parts) if parts.is_empty()));
+        match Condition::And(all).without(&gone) {
+            Some(condition) => Some(Self { searches, condition }),
+            None => {
+                let range = searches.first().map_or(0..0, |(search, _)| search.range.clone());
+                let span = Span { source: source.clone(), range };
+                let message = "the pipelines drop all that this rule looks for";
+                diagnostics.push(Diagnostic::error("sigma-pipeline-refuses", message, span, "nothing is left"));
+                None
+            }
+        }
     }
 
     /// The ids that an event must have one of, whatever else holds; None: any.
@@ -236,7 +262,8 @@ fn union(mut sets: impl Iterator<Item = Option<BTreeSet<i64>>>) -> Option<BTreeS
 impl Part {
     fn event_ids(&self) -> Option<BTreeSet<i64>> {
         match self {
-            Self::All(questions) => narrowest(questions.iter().filter_map(event_ids)),
+            Self::One(question) => event_ids(question),
+            Self::All(parts) => narrowest(parts.iter().filter_map(Self::event_ids)),
             Self::Any(parts) => union(parts.iter().map(Self::event_ids)),
         }
     }
@@ -263,27 +290,23 @@ fn inside(source: &Source, condition: &Located, range: &std::ops::Range<usize>) 
     }
 }
 
-fn part(source: &Arc<Source>, body: &Body, placeholders: &dyn Placeholders, diagnostics: &mut Vec<Diagnostic>) -> Part {
+fn part(source: &Arc<Source>, body: &Body, diagnostics: &mut Vec<Diagnostic>) -> Part {
     match body {
-        Body::All(items) => {
-            let questions = items.iter().filter_map(|item| match question(item, placeholders) {
-                Ok(question) => Some(question),
-                Err(mistake) => {
-                    let span = Span { source: source.clone(), range: mistake.range };
-                    let told = Diagnostic::error(mistake.code, mistake.message, span, mistake.label);
-                    diagnostics.push(mistake.help.into_iter().fold(told, Diagnostic::help));
-                    None
-                }
-            });
-            Part::All(questions.collect())
-        }
-        Body::Any(parts) => Part::Any(parts.iter().map(|body| part(source, body, placeholders, diagnostics)).collect()),
+        Body::One(item) => match question(item) {
+            Ok(question) => Part::One(Box::new(question)),
+            Err(mistake) => {
+                diagnostics.push(mistake.told(source));
+                Part::Any(Vec::new())
+            }
+        },
+        Body::All(parts) => Part::All(parts.iter().map(|body| part(source, body, diagnostics)).collect()),
+        Body::Any(parts) => Part::Any(parts.iter().map(|body| part(source, body, diagnostics)).collect()),
     }
 }
 
 /// An item, with values without a field looked for anywhere in the values of the event.
-fn question(item: &Item, placeholders: &dyn Placeholders) -> Result<Question, modifier::Mistake> {
-    let mut question = modifier::understand(item, placeholders)?;
+fn question(item: &Item) -> Result<Question, modifier::Mistake> {
+    let mut question = item.question()?;
     if question.field.is_none() {
         for (test, _) in &mut question.tests {
             let pattern = match test {
@@ -340,15 +363,32 @@ fn equals(field: FieldRef, literals: Vec<String>) -> Predicate {
 }
 
 struct Lower<'l> {
+    /// What the tests stand in.
     source: &'l Arc<Source>,
+    /// The line to give for them, if that is not the source of the rule.
+    elsewhere: Option<u32>,
+    /// The step of a pipeline that made of a test what it is.
+    by: Option<Span>,
     catalogue: &'l Catalogue,
     stream: &'l Stream,
     diagnostics: &'l mut Vec<Diagnostic>,
 }
 
 impl Lower<'_> {
-    fn detection(&mut self, detection: &Detection<'_>) -> Expr {
-        let searches: Vec<Expr> = detection.searches.iter().map(|(_, part)| self.part(part)).collect();
+    /// `head` is the line of the rule's title.
+    fn detection(&mut self, detection: &Detection<'_>, head: u32) -> Expr {
+        let mut searches: Vec<Expr> = Vec::with_capacity(detection.searches.len());
+        for (search, part) in &detection.searches {
+            let mut of_search = Lower {
+                source: search.source.as_ref().unwrap_or(self.source),
+                elsewhere: self.elsewhere.or(search.source.as_ref().map(|_| head)),
+                by: None,
+                catalogue: self.catalogue,
+                stream: self.stream,
+                diagnostics: self.diagnostics,
+            };
+            searches.push(of_search.part(part));
+        }
         let names: Vec<&Search> = detection.searches.iter().map(|(search, _)| *search).collect();
         self.condition(&detection.condition, &searches, &names)
     }
@@ -356,6 +396,7 @@ impl Lower<'_> {
     fn refuse(&mut self, code: &'static str, range: &std::ops::Range<usize>, message: String, help: &str) {
         let span = Span { source: self.source.clone(), range: range.clone() };
         let told = Diagnostic::error(code, message, span, "here");
+        let told = self.by.iter().cloned().fold(told, |told, by| told.label(by, "what this made of it"));
         self.diagnostics.push(if help.is_empty() { told } else { told.help(help) });
     }
 
@@ -386,12 +427,14 @@ impl Lower<'_> {
 
     fn part(&mut self, part: &Part) -> Expr {
         match part {
-            Part::All(questions) => one(questions.iter().map(|question| self.question(question)).collect(), Expr::And),
+            Part::One(question) => self.question(question),
+            Part::All(parts) => one(parts.iter().map(|part| self.part(part)).collect(), Expr::And),
             Part::Any(parts) => one(parts.iter().map(|part| self.part(part)).collect(), Expr::Or),
         }
     }
 
     fn question(&mut self, question: &Question) -> Expr {
+        self.by.clone_from(&question.by);
         if question.part.is_some() {
             let message = "parts of a time cannot be compared yet".to_owned();
             self.refuse("sigma-unsupported", &question.range, message, "");
@@ -407,7 +450,7 @@ impl Lower<'_> {
                 None => Vec::new(),
             },
         };
-        let line = self.source.line_of(question.range.start);
+        let line = self.elsewhere.unwrap_or_else(|| self.source.line_of(question.range.start));
         let expr = if question.all {
             let each =
                 question.tests.iter().map(|test| self.tests(question, std::slice::from_ref(test), &choices, line));
@@ -457,6 +500,9 @@ impl Lower<'_> {
                         format!("`{name}` of this log source is known as text only, not as a number"),
                         "list the numbers, or write a regular expression",
                     ),
+                    _ if choices.iter().all(Vec::is_empty) => {
+                        (format!("no event of this log source has the field `{name}`"), "")
+                    }
                     _ => (format!("this test cannot be answered on `{name}` of this log source"), ""),
                 };
                 self.refuse("sigma-unsupported", range, message, help);

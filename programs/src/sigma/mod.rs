@@ -8,6 +8,8 @@
 //!                          --lower--> hir::Rule
 //! ```
 //!
+//! Between reading and lowering, pipelines ([`pipeline`]) change rules as a site wants them.
+//!
 //! Sigma is two-valued: a test on a field that is absent is false, so `not` of it is true.
 
 mod condition;
@@ -16,31 +18,25 @@ mod document;
 mod lower;
 mod modifier;
 mod pattern;
+mod pipeline;
 mod stream;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use trapline_vm::record::Catalogue;
 
 use self::document::{Correlation, Document, Filter, Header, LogSource, SigmaRule};
+use self::pipeline::Pipelines;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::hir::Rule;
 
 pub use condition::{CONDITION_NESTING_MAX, CONDITION_TOKENS_MAX};
 pub use modifier::VALUES_MAX;
+pub use pipeline::{ITEMS_MAX, MADE_LEN_MAX, STEPS_MAX};
 pub use yaml::{DOCUMENTS_MAX, NESTING_MAX, NODES_MAX, SCALAR_LEN_MAX};
-
-/// What a site gives for the placeholders of `expand`, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Placeholders(pub BTreeMap<String, Vec<String>>);
-
-impl modifier::Placeholders for Placeholders {
-    fn values(&self, name: &str) -> Option<&[String]> {
-        self.0.get(name).map(Vec::as_slice)
-    }
-}
 
 /// Whether a source of this name is YAML, and so Sigma.
 pub fn is_sigma(name: &str) -> bool {
@@ -48,10 +44,10 @@ pub fn is_sigma(name: &str) -> bool {
     suffix.eq_ignore_ascii_case("yml") || suffix.eq_ignore_ascii_case("yaml")
 }
 
-/// Whether YAML may hold rules: one of its lines begins a detection, a correlation or a filter. Folders hold other YAML
-/// too, and nobody wants to be told that it is no rule.
+/// Whether YAML may hold rules, or what changes them: one of its lines begins a detection, a correlation, a filter or a
+/// pipeline. Folders hold other YAML too, and nobody wants to be told that it is no rule.
 pub fn has_rules(source: &Source) -> bool {
-    let keys = ["detection", "correlation", "filter"];
+    let keys = ["detection", "correlation", "filter", "transformations", "vars"];
     source.text.lines().any(|line| {
         let line = line.trim_start_matches(['"', '\'']);
         keys.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with([':', '"', '\''])))
@@ -94,13 +90,10 @@ fn documents(source: &Arc<Source>) -> Vec<Header> {
 }
 
 /// Lowers all rules of the sources: those without mistakes, and every mistake of the others. Filters narrow the rules
-/// they name, whichever source holds these.
-pub fn lower(
-    sources: &[Arc<Source>],
-    catalogue: &Catalogue,
-    placeholders: &Placeholders,
-) -> (Vec<Rule>, Vec<Diagnostic>) {
+/// they name and pipelines change all of them, whichever source holds these.
+pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
+    let mut pipelines = Pipelines::default();
     let mut rules: Vec<(&Arc<Source>, Box<SigmaRule>)> = Vec::new();
     let mut filters: Vec<(&Arc<Source>, Box<Filter>)> = Vec::new();
     let mut correlations: Vec<(&Arc<Source>, Box<Correlation>)> = Vec::new();
@@ -110,9 +103,14 @@ pub fn lower(
                 Some(Document::Rule(rule)) => rules.push((source, rule)),
                 Some(Document::Filter(filter)) => filters.push((source, filter)),
                 Some(Document::Correlation(correlation)) => correlations.push((source, correlation)),
+                Some(Document::Pipeline) => pipelines.add(source, &node, &mut diagnostics),
                 None => {}
             }
         }
+    }
+    pipelines.sort();
+    if pipelines.refuse(rules.len(), &mut diagnostics) {
+        return (Vec::new(), diagnostics);
     }
     for (source, correlation) in &correlations {
         let is = |name: &str, header: &Header| {
@@ -125,13 +123,17 @@ pub fn lower(
         correlation::check(source, correlation, &known, &mut diagnostics);
     }
     let mut lowered = Vec::with_capacity(rules.len());
-    for (source, rule) in &rules {
-        let chosen: Vec<(&Arc<Source>, &Filter)> = filters
+    for (source, mut rule) in rules {
+        let mut chosen: Vec<(&Arc<Source>, Cow<'_, Filter>)> = filters
             .iter()
-            .filter(|(_, filter)| is_for(filter, rule))
-            .map(|(source, filter)| (*source, filter.as_ref()))
+            .filter(|(_, filter)| is_for(filter, &rule))
+            .map(|(source, filter)| (*source, Cow::Borrowed(filter.as_ref())))
             .collect();
-        lowered.extend(lower::lower(source, rule, &chosen, (catalogue, placeholders), &mut diagnostics));
+        let changed_by = match pipelines.apply(source, &mut rule, &mut chosen, &mut diagnostics) {
+            Some(changed_by) => changed_by,
+            None => continue,
+        };
+        lowered.extend(lower::lower(source, &rule, &chosen, &changed_by, catalogue, &mut diagnostics));
     }
     (lowered, diagnostics)
 }

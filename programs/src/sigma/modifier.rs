@@ -6,12 +6,14 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use trapline_vm::predicate::{Cidr, Cmp, StrOp};
 
 use super::document::{Item, Located};
 use super::pattern::Pattern;
 use super::yaml::{Kind, Node};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::lang::suggest::nearest;
 
 /// An item, understood.
@@ -31,6 +33,8 @@ pub(crate) struct Question {
     pub(crate) part: Option<TimePart>,
     /// The item in the source.
     pub(crate) range: Range<usize>,
+    /// The step of a pipeline that changed it last.
+    pub(crate) by: Option<Span>,
 }
 
 /// A test on one value.
@@ -91,6 +95,26 @@ impl Mistake {
     fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// As a diagnostic of the source that the item stands in.
+    pub(crate) fn told(self, source: &Arc<Source>) -> Diagnostic {
+        let span = Span { source: source.clone(), range: self.range };
+        let told = Diagnostic::error(self.code, self.message, span, self.label);
+        self.help.into_iter().fold(told, Diagnostic::help)
+    }
+}
+
+impl Item {
+    /// What it asks; what a pipeline has made of that.
+    pub(crate) fn question(&self) -> Result<Question, Mistake> {
+        match &self.touched.question {
+            Some(question) => {
+                let (field, by) = (self.field.clone(), self.touched.by.clone());
+                Ok(Question { field, by, ..question.as_ref().clone() })
+            }
+            None => understand(self, &self.touched),
+        }
     }
 }
 
@@ -190,6 +214,7 @@ pub(crate) fn understand(item: &Item, placeholders: &dyn Placeholders) -> Result
         cased: chain.cased,
         part: chain.part,
         range: item.range.clone(),
+        by: item.touched.by.clone(),
     })
 }
 
@@ -398,7 +423,7 @@ impl Chain {
     fn expanded(&self, node: &Node, placeholders: &dyn Placeholders) -> Result<Vec<String>, Mistake> {
         let text = node.text().unwrap_or_default().to_owned();
         if self.changes.iter().any(|(change, _)| *change == Change::Expand) {
-            return expand(&text, &node.range, placeholders);
+            return expand(&text, self.form == Form::Text, &node.range, placeholders);
         }
         Ok(vec![text])
     }
@@ -463,27 +488,49 @@ impl Change {
     }
 }
 
-/// A text with each `%name%` replaced by each of its values.
-fn expand(text: &str, range: &Range<usize>, placeholders: &dyn Placeholders) -> Result<Vec<String>, Mistake> {
+/// A text with each `%name%` replaced by each of its values. In a text with wildcards, a backslash where one of them begins
+/// or ends is itself, whatever comes next.
+fn expand(
+    text: &str,
+    wildcards: bool,
+    range: &Range<usize>,
+    placeholders: &dyn Placeholders,
+) -> Result<Vec<String>, Mistake> {
+    let closed = |text: &str| {
+        let backslashes = text.len() - text.trim_end_matches('\\').len();
+        if wildcards && backslashes % 2 == 1 { format!("{text}\\") } else { text.to_owned() }
+    };
     let mut texts = vec![String::new()];
     let mut rest = text;
     while let Some((before, name, behind)) = placeholder(rest) {
         let Some(values) = placeholders.values(name) else {
             let message = format!("the placeholder `%{name}%` has no values");
-            return Err(
-                Mistake::new("sigma-placeholder", range, message, "this one").help("write the values in its place")
-            );
+            return Err(Mistake::new("sigma-placeholder", range, message, "this one").help(format!(
+                "give them in a YAML file beside the rules, with the one line `vars: {{{name}: [first, second]}}`"
+            )));
         };
         if texts.len().saturating_mul(values.len()) > VALUES_MAX {
             let message = format!("the placeholders stand for more than {VALUES_MAX} values");
             return Err(Mistake::new("sigma-too-large", range, message, "this one"));
         }
-        texts =
-            texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{before}{value}"))).collect();
+        texts = texts.iter().map(|text| closed(&format!("{text}{before}"))).collect();
+        let values: Vec<String> = values.iter().map(|value| closed(value)).collect();
+        texts = texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{value}"))).collect();
         rest = behind;
     }
     texts.iter_mut().for_each(|text| text.push_str(rest));
     Ok(texts)
+}
+
+/// The names of the placeholders of a text.
+pub(crate) fn placeholder_names(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some((_, name, behind)) = placeholder(rest) {
+        names.push(name);
+        rest = behind;
+    }
+    names
 }
 
 /// The first `%name%` of a text: what is before it, its name, what is behind.
@@ -556,6 +603,7 @@ mod tests {
             modifiers: modifiers.iter().map(located).collect(),
             values: values.into_iter().map(|kind| Node { kind, range: 0..0 }).collect(),
             range: 0..0,
+            touched: Default::default(),
         }
     }
 

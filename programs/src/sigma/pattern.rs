@@ -78,6 +78,43 @@ impl Pattern {
         }
     }
 
+    /// As it would be written without a backslash that is not needed: wildcards as they are, and a backslash before a star
+    /// or question mark that is none. What the transformations of pySigma see.
+    pub(crate) fn plain(&self) -> String {
+        let mut plain = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => {
+                    for c in text.chars() {
+                        plain.extend(matches!(c, '*' | '?').then_some('\\'));
+                        plain.push(c);
+                    }
+                }
+                Piece::Run => plain.push('*'),
+                Piece::One => plain.push('?'),
+                Piece::Dash => plain.push('-'),
+            }
+        }
+        plain
+    }
+
+    /// With other text in place of each text between wildcards; `None` of a text that grew too long.
+    pub(crate) fn map_texts(&self, map: &dyn Fn(&str) -> Option<Self>) -> Option<Self> {
+        let mut pattern = Self::default();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => map(text)?.pieces.into_iter().for_each(|piece| pattern.push(piece)),
+                piece => pattern.push(piece.clone()),
+            }
+        }
+        Some(pattern)
+    }
+
+    /// Whether it has wildcards.
+    pub(crate) fn has_wildcards(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Run | Piece::One))
+    }
+
     fn push_char(&mut self, c: char) {
         match self.pieces.last_mut() {
             Some(Piece::Text(text)) => text.push(c),

@@ -257,18 +257,41 @@ impl Stream {
     }
 
     /// The places of a name: of each source a list, best first.
+    ///
+    /// A name of the catalogue is that field, and one below an open prefix (`raw.`, `winlog.event_data.`) what it says:
+    /// pipelines map to such names.
     pub(crate) fn places(&self, name: &str, catalogue: &Catalogue) -> Vec<Vec<Place>> {
+        if catalogue.is_open(name) {
+            return vec![vec![Place { field: raw("", name), how: How::Text(&[]), module: None }]];
+        }
+        if name.contains('.')
+            && catalogue.field_id(name).is_some()
+            && self.sources.iter().all(|source| source.raw != RAW)
+        {
+            return vec![self.field(name, catalogue).into_iter().collect()];
+        }
         if self.is_windows
             && let Some((_, fields)) = HEADER.iter().find(|(known, _)| *known == name)
         {
             return vec![fields.iter().filter_map(|field| place_of(catalogue, field)).collect()];
         }
-        self.sources.iter().flat_map(|source| source.places(name, catalogue)).collect()
+        let places = |source: &Names| {
+            let of_catalogue = if source.raw == RAW { self.field(name, catalogue) } else { None };
+            source.places(name, of_catalogue, catalogue)
+        };
+        self.sources.iter().flat_map(places).collect()
+    }
+
+    /// A field of the catalogue, if events of these classes have it.
+    fn field(&self, name: &str, catalogue: &Catalogue) -> Option<Place> {
+        let id = catalogue.field_id(name)?;
+        let has = |class: &ClassId| catalogue.slot(catalogue.class(*class).family, id).is_some();
+        place_of(catalogue, name).filter(|_| self.classes.iter().any(has))
     }
 }
 
 impl Names {
-    fn places(&self, name: &str, catalogue: &Catalogue) -> Vec<Vec<Place>> {
+    fn places(&self, name: &str, of_catalogue: Option<Place>, catalogue: &Catalogue) -> Vec<Vec<Place>> {
         let plain = name.replace(' ', "");
         if let Some(field) = self.fields.get(&plain) {
             return vec![place_of(catalogue, field).into_iter().collect()];
@@ -277,9 +300,7 @@ impl Names {
         let own = alias.unwrap_or(&plain);
         let module = alias.is_some().then(|| self.module.clone());
         let mut best = self.catalogue_places(own, catalogue);
-        if self.raw == RAW && catalogue.field_id(name).is_some() {
-            best.extend(place_of(catalogue, name));
-        }
+        best.extend(of_catalogue);
         // Values without a name are several, and any of them counts.
         if self.raw == EVENT_DATA && own == "Data" {
             best.extend(place_of(catalogue, "winlog.parameters"));
