@@ -171,6 +171,9 @@ fn regular_expressions_and_other_fields() {
         sysmon(1, &json!({ "Image": "C:\\A.exe" })),
     ];
     assert_eq!(matched(&same, &events), [true, false, false]);
+    // What Windows writes for no value is a value here, too.
+    let events = ["-", ""].map(|nothing| sysmon(1, &json!({ "Image": nothing, "ParentImage": nothing })));
+    assert_eq!(matched(&same, &events), [true, true]);
 }
 
 #[test]
@@ -257,6 +260,16 @@ fn searches_without_a_field_look_at_all_values() {
         "  keywords:\n    '|all':\n      - mimi\n      - ran\n  condition: keywords",
     );
     assert_eq!(matched(&all, &events), [true, false, false]);
+}
+
+#[test]
+fn events_of_windows_are_not_for_other_products() {
+    let keywords = |source: &str| rule_of(source, "  keywords:\n    - dir\n  condition: keywords");
+    let windows = event("App", "Application", 1, &json!({ "Data": "dir" }));
+    let other = json!({ "message": "show dir" });
+    for source in ["  product: cisco\n  service: aaa", "  category: proxy", "  product: linux"] {
+        assert_eq!(matched(&keywords(source), &[windows.clone(), other.clone()]), [false, true], "{source}");
+    }
 }
 
 #[test]

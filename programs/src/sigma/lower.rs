@@ -338,7 +338,7 @@ fn guard_expr(guard: &Guard, line: u32) -> Expr {
                 let one_of = LeafKind::OneOf { field: id.clone(), values: ids.clone() };
                 Expr::And(vec![is(&module, std::slice::from_ref(name)), leaf(one_of, "winlog.event_id")])
             });
-            Expr::Or(std::iter::once(other).chain(ours).collect())
+            one(std::iter::once(other).chain(ours).collect(), Expr::Or)
         }
     }
 }
@@ -521,7 +521,7 @@ impl Lower<'_> {
                 Test::Field(op, other) => {
                     let others = self.stream.places(other, self.catalogue);
                     let found = places.iter().flat_map(|left| {
-                        let rights = others.iter().filter_map(|choice| choice.iter().find(|place| is_text(place)));
+                        let rights = others.iter().filter_map(|choice| choice.iter().find(|place| is_raw(place)));
                         rights.map(|right| field_test(left, right, *op, question, line)).collect::<Vec<_>>()
                     });
                     let found: Vec<Expr> = found.collect();
@@ -656,8 +656,9 @@ fn is_exact(test: &Test, place: &Place, cased: bool, regex: Option<&Regex>) -> b
         (Test::Regex(_), How::Text(nothing)) => {
             regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
         }
-        (Test::Null | Test::Exists(_), How::Text(nothing)) => nothing.is_empty(),
-        (Test::Number(..) | Test::Flag(_) | Test::Field(..), How::Text(_)) => true,
+        (Test::Null | Test::Exists(_), How::Text(_)) => is_raw(place),
+        (Test::Number(..) | Test::Flag(_), How::Text(_)) => true,
+        (Test::Field(..), _) => is_raw(place),
         (Test::Number(..) | Test::Compare(..), How::Int) => true,
         (Test::Text(pattern), How::Int) => pattern.as_literal().is_some_and(is_canonical),
         (Test::Flag(_), How::Flag) => true,
@@ -670,8 +671,9 @@ fn is_exact(test: &Test, place: &Place, cased: bool, regex: Option<&Regex>) -> b
     }
 }
 
-fn is_text(place: &Place) -> bool {
-    matches!(place.how, How::Text(_))
+/// Whether the place holds any text there may be.
+fn is_raw(place: &Place) -> bool {
+    matches!(place.how, How::Text([]))
 }
 
 /// A regular expression as the engine will compile it, or why not and what to do.

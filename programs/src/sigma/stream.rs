@@ -247,10 +247,12 @@ impl Stream {
     }
 
     /// Events that only their producer knows: their own names.
+    /// Events that no class describes, other than those of Windows.
     fn generic(catalogue: &Catalogue) -> Self {
         let names = Names { raw: RAW, ..Names::default() };
         Self {
             classes: catalogue.class_id("generic.log").into_iter().collect(),
+            guards: vec![Guard::Windows(Vec::new())],
             sources: vec![names],
             ..Self::default()
         }
