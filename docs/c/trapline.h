@@ -164,8 +164,10 @@ struct tl_event {
 
 /* TL_PREDICATE(name, "field", test, "literal", …): a test that the engine makes for all rules at once; it holds if any of
  * the (1 to 16) literals does. Tests: equals, contains, starts_with, ends_with, like (`*`, `?`), regex, under (a path), each
- * also with _fold (without regard to case); bytes (hexadecimal), cidr ("10.0.0.0/8"); int_eq, int_ne, int_lt, int_le,
- * int_gt, int_ge (decimal); is (the name of a value of an enumeration). Of a list: any element. */
+ * also with _fold (without regard to case); bytes (hexadecimal), cidr ("10.0.0.0/8"; also of text that is an address);
+ * int_eq, int_ne, int_lt, int_le, int_gt, int_ge (decimal); number_lt and so on (text that is a number); hour_lt and so on,
+ * also minute, day, week, month, year (a time, or text that is one); is (the name of a value of an enumeration). Of a
+ * list: any element. */
 #define TL_PREDICATE(name, field, test, ...)                                                                           \
     static const char name[] SEC("trapline.predicates") = field "\0any\0" #test TL_STRINGS(__VA_ARGS__);               \
     extern const u8 name##__byte[] __asm__(#name "$byte");                                                             \

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use trapline_vm::program::elf::{self, ObjectFile, RawObject, RuleMeta, RuleObject, SourceLines, WriteError};
-use trapline_vm::record::{Catalogue, FieldType, Scalar};
+use trapline_vm::record::Catalogue;
 
 use crate::compile::CompiledRule;
 use crate::diagnostic::{Diagnostic, Source, Span};
@@ -176,10 +176,9 @@ fn of_object(
     let typed = |name: &String| {
         let ty = match catalogue.field_id(name) {
             Some(id) => catalogue.field(id).ty,
-            None if catalogue.is_open(name) => FieldType::Scalar(Scalar::Str),
-            None => return Err(format!("it needs `{name}`, which is no field")),
+            None => catalogue.open_type(name).ok_or_else(|| format!("it needs `{name}`, which is no field"))?,
         };
-        Ok(FieldRef { name: name.clone(), ty })
+        Ok::<_, String>(FieldRef { name: name.clone(), ty })
     };
     let condition = if let Some(needs) = &meta.needs {
         let needed = needs.iter().map(typed).collect::<Result<Vec<_>, _>>()?;
@@ -286,8 +285,9 @@ fn template(text: &str, catalogue: &Catalogue) -> Result<Template, String> {
                 let name = name.trim().replace('`', "");
                 let ty = match catalogue.field_id(&name) {
                     Some(id) => catalogue.field(id).ty,
-                    None if catalogue.is_open(&name) => FieldType::Scalar(Scalar::Str),
-                    None => return Err(format!("its output names `{name}`, which is no field")),
+                    None => catalogue
+                        .open_type(&name)
+                        .ok_or_else(|| format!("its output names `{name}`, which is no field"))?,
                 };
                 if !plain.is_empty() {
                     parts.push(TemplatePart::Text(std::mem::take(&mut plain)));

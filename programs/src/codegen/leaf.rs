@@ -2,7 +2,7 @@
 //!
 //! An outcome that cannot occur costs nothing, and outcomes with the same answer are not told apart.
 
-use trapline_vm::helper::{FALSE, STR_TEST_FOLD, STR_TEST_IP, STR_TEST_LIST, TRUE, UNKNOWN};
+use trapline_vm::helper::{FALSE, STR_TEST_FOLD, STR_TEST_IP, STR_TEST_LIST, STR_TEST_RIGHT_LIST, TRUE, UNKNOWN};
 use trapline_vm::isa::Op;
 use trapline_vm::predicate::{Cmp, FieldRef, Predicate, StrOp};
 use trapline_vm::program::RelocationKind;
@@ -89,6 +89,9 @@ impl<'d> Generator<'d> {
                 }
                 if matches!(left.ty, FieldType::List(_)) {
                     flags |= STR_TEST_LIST as i32;
+                }
+                if matches!(right.ty, FieldType::List(_)) {
+                    flags |= STR_TEST_RIGHT_LIST as i32;
                 }
                 if matches!(left.ty, FieldType::Scalar(Scalar::Ip) | FieldType::List(Scalar::Ip)) {
                     flags |= STR_TEST_IP as i32;

@@ -218,7 +218,7 @@ pub enum LeafKind {
         /// The constant.
         value: i64,
     },
-    /// One string, path, bytes or address field against another. A list on the left means *any element*.
+    /// One string, path, bytes or address field against another. A list on either side means *any element*.
     FieldTest {
         /// Equals, Contains, StartsWith or EndsWith.
         op: StrOp,

@@ -115,6 +115,11 @@ pub(crate) fn describe_predicate(predicate: &Predicate) -> String {
             format!("{place} cidr [{}]", ranges.join(", "))
         }
         PredicateTest::Int { cmp, values } => format!("{place} {} {values:?}", cmp_sign(*cmp)),
+        PredicateTest::Number { cmp, value } => format!("number {place} {} {value}", cmp_sign(*cmp)),
+        PredicateTest::Time { part, cmp, values } => {
+            let part = format!("{part:?}").to_ascii_lowercase();
+            format!("{part} {place} {} {values:?}", cmp_sign(*cmp))
+        }
         PredicateTest::Exists => format!("exists {place}"),
     }
 }

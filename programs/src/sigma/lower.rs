@@ -6,11 +6,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 use sha2::{Digest, Sha256};
-use trapline_vm::predicate::{Cmp, FieldRef, Predicate, Scope, StrOp, Test as Predicated};
+use trapline_vm::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test as Predicated};
 use trapline_vm::record::{Catalogue, FieldType, Scalar};
 
 use super::condition::{self, Condition};
@@ -275,7 +276,7 @@ fn event_ids(question: &Question) -> Option<BTreeSet<i64>> {
         return None;
     }
     let numbers = question.tests.iter().map(|(test, _)| match test {
-        Test::Number(number, _) => Some(*number),
+        Test::Number(number, _) => number.parse().ok(),
         Test::Text(pattern) => pattern.as_literal().and_then(|text| text.parse().ok()),
         _ => None,
     });
@@ -435,11 +436,6 @@ impl Lower<'_> {
 
     fn question(&mut self, question: &Question) -> Expr {
         self.by.clone_from(&question.by);
-        if question.part.is_some() {
-            let message = "parts of a time cannot be compared yet".to_owned();
-            self.refuse("sigma-unsupported", &question.range, message, "");
-            return Expr::Const(false);
-        }
         let choices = match &question.field {
             Some(name) => self.stream.places(name, self.catalogue),
             None => match self.catalogue.field_id(VALUES) {
@@ -483,29 +479,21 @@ impl Lower<'_> {
             };
             let mut places: Vec<&Place> = Vec::new();
             for choice in choices {
-                let exact = |place: &&Place| is_exact(test, place, question.cased, regex.as_ref());
-                match choice.iter().find(exact) {
+                let exact = |place: &&Place| is_exact(test, place, question, regex.as_ref());
+                let same_address = |place: &&Place| place.how == How::Address && address(test).is_some();
+                match choice.iter().find(exact).or_else(|| choice.iter().find(same_address)) {
                     Some(place) if !places.contains(&place) => places.push(place),
                     _ => {}
                 }
             }
             if places.is_empty() {
                 let name = question.field.as_deref().unwrap_or("values without a field");
-                let (message, help) = match test {
-                    Test::Cidr(_) => (
-                        format!("`{name}` of this log source is known as text only, not as an address"),
-                        "write what the addresses begin with: `|startswith: '10.'`",
-                    ),
-                    Test::Compare(..) => (
-                        format!("`{name}` of this log source is known as text only, not as a number"),
-                        "list the numbers, or write a regular expression",
-                    ),
-                    _ if choices.iter().all(Vec::is_empty) => {
-                        (format!("no event of this log source has the field `{name}`"), "")
-                    }
-                    _ => (format!("this test cannot be answered on `{name}` of this log source"), ""),
+                let message = if choices.iter().all(Vec::is_empty) {
+                    format!("no event of this log source has the field `{name}`")
+                } else {
+                    format!("this test cannot be answered on `{name}` of this log source")
                 };
-                self.refuse("sigma-unsupported", range, message, help);
+                self.refuse("sigma-unsupported", range, message, "");
                 // The other values have the same fault.
                 break;
             }
@@ -513,8 +501,8 @@ impl Lower<'_> {
                 Test::Null | Test::Exists(false) => {
                     // Absent from all places.
                     let absent = places.iter().map(|place| {
-                        let there = Expr::Leaf(exists(place, line));
-                        in_module(place, line, there, |guarded| Expr::Not(Box::new(guarded)))
+                        let there = if *test == Test::Null { has_value(place, line) } else { exists(place, line) };
+                        in_module(place, line, Expr::Leaf(there), |guarded| Expr::Not(Box::new(guarded)))
                     });
                     answers.others.push(one(absent.collect(), Expr::And));
                 }
@@ -547,7 +535,7 @@ struct Group {
 struct Answers {
     literals: Vec<Group>,
     numbers: BTreeMap<String, (Place, Vec<i64>)>,
-    ranges: BTreeMap<String, (Place, Vec<trapline_vm::predicate::Cidr>)>,
+    ranges: BTreeMap<String, (Place, Vec<Cidr>)>,
     others: Vec<Expr>,
 }
 
@@ -559,12 +547,8 @@ impl Answers {
                 let literals = match test {
                     Test::Text(pattern) => pattern.literals(),
                     Test::Number(number, text) => {
-                        let number = number.to_string();
-                        let mut texts = vec![Literal { op: StrOp::Equals, text: text.clone() }];
-                        if number != *text {
-                            texts.push(Literal { op: StrOp::Equals, text: number });
-                        }
-                        texts
+                        let spellings = if number == text { vec![text] } else { vec![text, number] };
+                        spellings.into_iter().map(|text| Literal { op: StrOp::Equals, text: text.clone() }).collect()
                     }
                     Test::Flag(value) => vec![Literal { op: StrOp::Equals, text: value.to_string() }],
                     _ => Vec::new(),
@@ -574,18 +558,18 @@ impl Answers {
                 }
             }
             (Test::Regex(pattern), How::Text(_)) => self.literal(place, StrOp::Regex, pattern.clone(), false),
-            (Test::Number(number, _), How::Int) => self.number(place, *number),
+            (Test::Number(number, _), How::Int) => {
+                // No whole number of 64 bits is equal to any other.
+                if let Ok(number) = number.parse() {
+                    self.number(place, number);
+                }
+            }
             (Test::Text(pattern), How::Int) => {
                 if let Some(number) = pattern.as_literal().and_then(|text| text.parse().ok()) {
                     self.number(place, number);
                 }
             }
-            (Test::Compare(cmp, number), How::Int) => {
-                let (left, right) = (Operand::Field(place.field.clone()), Operand::Const(*number));
-                let kind = LeafKind::Compare { cmp: *cmp, left, right };
-                let text = format!("{name} {} {number}", symbol(*cmp));
-                self.others.push(guarded(place, line, leaf(kind, line, text)));
-            }
+            (Test::Compare(cmp, number), _) => self.comparison(place, (*cmp, number), question, line),
             (Test::Flag(_) | Test::Text(_), How::Flag) => {
                 let value = match test {
                     Test::Flag(value) => *value,
@@ -600,13 +584,31 @@ impl Answers {
                 };
                 self.others.push(guarded(place, line, expr));
             }
-            (Test::Cidr(range), _) => {
-                let key = place.field.name.clone();
-                self.ranges.entry(key).or_insert_with(|| (place.clone(), Vec::new())).1.push(*range);
-            }
+            (Test::Cidr(range), _) => self.range(place, *range),
+            (Test::Text(_), How::Address) => address(test).into_iter().for_each(|range| self.range(place, range)),
             (Test::Exists(true), _) => self.others.push(guarded(place, line, Expr::Leaf(exists(place, line)))),
             _ => {}
         }
+    }
+
+    /// The field, or a part of the time that it is, compared with a number.
+    fn comparison(&mut self, place: &Place, (cmp, number): (Cmp, &str), question: &Question, line: u32) {
+        let name = question.field.as_deref().unwrap_or("any value");
+        let predicate = |test| LeafKind::Predicate(Predicate { field: place.field.clone(), scope: Scope::Any, test });
+        let (kind, what) = match (question.part, place.how) {
+            (Some(part), _) => {
+                let values = vec![number.parse().unwrap_or_default()];
+                (predicate(Predicated::Time { part, cmp, values }), format!("{part:?} of {name}").to_lowercase())
+            }
+            (None, How::Int) => {
+                let (cmp, number) = of_whole_numbers(cmp, number);
+                let (left, right) = (Operand::Field(place.field.clone()), Operand::Const(number));
+                (LeafKind::Compare { cmp, left, right }, name.to_owned())
+            }
+            (None, _) => (predicate(Predicated::Number { cmp, value: number.to_owned() }), name.to_owned()),
+        };
+        let text = format!("{what} {} {number}", symbol(cmp));
+        self.others.push(guarded(place, line, leaf(kind, line, text)));
     }
 
     fn literal(&mut self, place: &Place, op: StrOp, text: String, fold: bool) {
@@ -615,6 +617,11 @@ impl Answers {
             Some(group) => group.texts.push(text),
             None => self.literals.push(Group { place: place.clone(), op, fold, texts: vec![text] }),
         }
+    }
+
+    fn range(&mut self, place: &Place, range: Cidr) {
+        let key = place.field.name.clone();
+        self.ranges.entry(key).or_insert_with(|| (place.clone(), Vec::new())).1.push(range);
     }
 
     fn number(&mut self, place: &Place, number: i64) {
@@ -648,18 +655,40 @@ impl Answers {
     }
 }
 
+/// The comparison of whole numbers of 64 bits that means the same.
+fn of_whole_numbers(cmp: Cmp, number: &str) -> (Cmp, i64) {
+    if let Ok(number) = number.parse() {
+        return (cmp, number);
+    }
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_negative = number.starts_with('-');
+    // The next whole number below it; beyond 64 bits the least or the greatest there is.
+    let below = match whole.parse::<i64>() {
+        Ok(whole) if is_negative && !fraction.is_empty() => whole.saturating_sub(1),
+        Ok(whole) => whole,
+        Err(_) if is_negative => {
+            return (if matches!(cmp, Cmp::Lt | Cmp::Le) { Cmp::Lt } else { Cmp::Ge }, i64::MIN);
+        }
+        Err(_) => i64::MAX,
+    };
+    (if matches!(cmp, Cmp::Lt | Cmp::Le) { Cmp::Le } else { Cmp::Gt }, below)
+}
+
 /// Whether the answer of this place is that of the raw value, whatever it is.
-fn is_exact(test: &Test, place: &Place, cased: bool, regex: Option<&Regex>) -> bool {
+fn is_exact(test: &Test, place: &Place, question: &Question, regex: Option<&Regex>) -> bool {
     let is_canonical = |text: &str| text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
     match (test, place.how) {
-        (Test::Text(pattern), How::Text(nothing)) => !nothing.iter().any(|text| pattern.matches(text, !cased)),
+        (Test::Compare(..), How::Time) => question.part.is_some(),
+        (Test::Compare(..), How::Int) => question.part.is_none(),
+        (Test::Compare(..) | Test::Cidr(_), How::Text(_)) => true,
+        (Test::Text(pattern), How::Text(nothing)) => !nothing.iter().any(|text| pattern.matches(text, !question.cased)),
         (Test::Regex(_), How::Text(nothing)) => {
             regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
         }
         (Test::Null | Test::Exists(_), How::Text(_)) => is_raw(place),
         (Test::Number(..) | Test::Flag(_), How::Text(_)) => true,
         (Test::Field(..), _) => is_raw(place),
-        (Test::Number(..) | Test::Compare(..), How::Int) => true,
+        (Test::Number(..), How::Int) => true,
         (Test::Text(pattern), How::Int) => pattern.as_literal().is_some_and(is_canonical),
         (Test::Flag(_), How::Flag) => true,
         (Test::Text(pattern), How::Flag) => pattern
@@ -669,6 +698,13 @@ fn is_exact(test: &Test, place: &Place, cased: bool, regex: Option<&Regex>) -> b
         (Test::Null | Test::Exists(_), How::Int) => place.field.name.starts_with("winlog."),
         _ => false,
     }
+}
+
+/// The range of the one address that a text is: what only holds addresses is the same as its text.
+fn address(test: &Test) -> Option<Cidr> {
+    let Test::Text(pattern) = test else { return None };
+    let address: IpAddr = pattern.as_literal()?.parse().ok()?;
+    Some(Cidr { address, prefix: if address.is_ipv4() { 32 } else { 128 } })
 }
 
 /// Whether the place holds any text there may be.
@@ -685,6 +721,13 @@ fn compile(pattern: &str) -> Result<Regex, (String, String)> {
 fn exists(place: &Place, line: u32) -> Leaf {
     let kind = LeafKind::Exists(place.field.clone());
     Leaf { kind, absent: Absent::False, line, text: format!("{} exists", place.field.name) }
+}
+
+/// As [`exists`]; of a list of values, that it is not empty: it is for a field that is there and has none.
+fn has_value(place: &Place, line: u32) -> Leaf {
+    let FieldType::List(_) = place.field.ty else { return exists(place, line) };
+    let any = strings(place.field.clone(), StrOp::Like, vec!["*".to_owned()], false);
+    Leaf { kind: LeafKind::Predicate(any), ..exists(place, line) }
 }
 
 /// The condition, where the field has its meaning only in events of one module.

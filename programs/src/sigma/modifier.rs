@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use trapline_vm::predicate::{Cidr, Cmp, StrOp};
+use trapline_vm::predicate::{Cidr, Cmp, StrOp, TimePart};
 
 use super::document::{Item, Located};
 use super::pattern::Pattern;
@@ -25,11 +25,11 @@ pub(crate) struct Question {
     pub(crate) tests: Vec<(Test, Range<usize>)>,
     /// All of the tests, or any.
     pub(crate) all: bool,
-    /// `neq`: the opposite, of a field that has a value.
+    /// `neq`: the opposite, as `not` of a search would have it; so it is true of a field that is absent.
     pub(crate) negated: bool,
     /// With case.
     pub(crate) cased: bool,
-    /// A part of the field, which is a time.
+    /// Of the field, which is a time, this part is compared; tests are [`Test::Compare`] then, with whole numbers.
     pub(crate) part: Option<TimePart>,
     /// The item in the source.
     pub(crate) range: Range<usize>,
@@ -46,10 +46,10 @@ pub(crate) enum Test {
     Regex(String),
     /// An address in a range.
     Cidr(Cidr),
-    /// A whole number, as written too.
-    Number(i64, String),
-    /// A number compared.
-    Compare(Cmp, i64),
+    /// A number: its decimal digits, and as it is written.
+    Number(String, String),
+    /// A number compared, by its decimal digits.
+    Compare(Cmp, String),
     /// True or false.
     Flag(bool),
     /// No value.
@@ -58,23 +58,6 @@ pub(crate) enum Test {
     Exists(bool),
     /// The value of another field.
     Field(StrOp, String),
-}
-
-/// Parts of a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TimePart {
-    /// 0 to 59.
-    Minute,
-    /// 0 to 23.
-    Hour,
-    /// Of the month, from 1.
-    Day,
-    /// Of the year, ISO 8601, from 1.
-    Week,
-    /// From 1.
-    Month,
-    /// Of the common era.
-    Year,
 }
 
 /// What is wrong with an item.
@@ -253,7 +236,9 @@ impl Chain {
             }
             Form::Cidr if chain.ends.is_some() => return clash("modifiers for text do not go with `cidr`"),
             Form::Field if !chain.changes.is_empty() => return clash("the value of another field cannot be changed"),
-            _ if chain.part.is_some() && !(plain && matches!(chain.form, Form::Text | Form::Compare(_))) => {
+            _ if chain.part.is_some()
+                && !(plain && matches!(chain.form, Form::Text | Form::Compare(_)) && !chain.cased) =>
+            {
                 return clash("parts of a time are numbers: they go with `lt`, `lte`, `gt`, `gte` and `neq`");
             }
             _ => {}
@@ -354,19 +339,19 @@ impl Chain {
             (Form::Exists, _) => {
                 return Err(mistake(format!("`exists` takes true or false, not {}", node.describe())));
             }
-            (Form::Compare(cmp), Kind::Int(number, _)) => put(tests, Test::Compare(cmp, *number)),
-            (Form::Compare(_), Kind::Text(text)) if text.parse::<i64>().is_ok() => {
-                return self.tests(
-                    &Node {
-                        kind: Kind::Int(text.parse().unwrap_or_default(), text.clone()),
-                        range: node.range.clone(),
-                    },
-                    placeholders,
-                    tests,
-                );
+            (Form::Compare(_) | Form::Text, _) if self.part.is_some() => {
+                let cmp = if let Form::Compare(cmp) = self.form { cmp } else { Cmp::Eq };
+                for text in self.expanded(node, placeholders)? {
+                    let number = decimal(&node.kind, &text).filter(|number| number.parse::<i64>().is_ok());
+                    let message = || format!("parts of a time are whole numbers, not {}", node.describe());
+                    put(tests, Test::Compare(cmp, number.ok_or_else(|| mistake(message()))?));
+                }
             }
-            (Form::Compare(_), _) => {
-                return Err(mistake(format!("only whole numbers can be compared, not {}", node.describe())));
+            (Form::Compare(cmp), _) => {
+                for text in self.expanded(node, placeholders)? {
+                    let message = || format!("only numbers can be compared, not {}", node.describe());
+                    put(tests, Test::Compare(cmp, decimal(&node.kind, &text).ok_or_else(|| mistake(message()))?));
+                }
             }
             (_, Kind::Null) if self.changes.is_empty() && self.ends.is_none() && self.form == Form::Text => {
                 put(tests, Test::Null);
@@ -403,8 +388,12 @@ impl Chain {
             (Form::Text, Kind::Bool(value)) if self.changes.is_empty() && self.ends.is_none() => {
                 put(tests, Test::Flag(*value));
             }
-            (Form::Text, Kind::Int(number, text)) if self.changes.is_empty() && self.ends.is_none() => {
-                put(tests, Test::Number(*number, text.clone()));
+            (Form::Text, Kind::Int(_, text) | Kind::Float(_, text))
+                if self.changes.is_empty()
+                    && self.ends.is_none()
+                    && let Some(number) = decimal(&node.kind, text) =>
+            {
+                put(tests, Test::Number(number, text.clone()));
             }
             (Form::Text, _) => {
                 for pattern in self.patterns(node, placeholders)? {
@@ -571,6 +560,30 @@ fn base64_at(value: &[u8], offset: usize) -> String {
     text.get(start..text.len().saturating_sub(cut)).unwrap_or_default().to_owned()
 }
 
+/// The digits of a number, or of a text that is one: decimal, and none that change nothing.
+fn decimal(kind: &Kind, text: &str) -> Option<String> {
+    match kind {
+        Kind::Int(number, _) => Some(number.to_string()),
+        Kind::Float(number, text) => plain_decimal(text).or_else(|| plain_decimal(&number.to_string())),
+        Kind::Text(_) => plain_decimal(text.trim()),
+        _ => None,
+    }
+}
+
+/// `1.5` of `+01.50`. None of what is no number, or has an exponent.
+fn plain_decimal(text: &str) -> Option<String> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let sign = if text.starts_with('-') && !(whole.is_empty() && fraction.is_empty()) { "-" } else { "" };
+    let (whole, dot) = (if whole.is_empty() { "0" } else { whole }, if fraction.is_empty() { "" } else { "." });
+    Some(format!("{sign}{whole}{dot}{fraction}"))
+}
+
 /// `10.0.0.0/8`, or an address by itself.
 fn cidr(text: &str) -> Option<Cidr> {
     let text = text.trim();
@@ -675,7 +688,7 @@ mod tests {
             (&["base64", "windash"], text("-a"), "`windash` does not go with encodings"),
             (&["contains"], Kind::Null, none),
             (&["re"], Kind::Null, none),
-            (&["gt"], text("many"), "only whole numbers can be compared, not a text"),
+            (&["gt"], text("many"), "only numbers can be compared, not a text"),
             (&["exists"], Kind::Null, "`exists` takes true or false, not nothing"),
             (&["cidr"], text("10.0.0.0/33"), "`10.0.0.0/33` is no address range"),
             (

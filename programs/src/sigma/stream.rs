@@ -72,6 +72,8 @@ pub(crate) enum How {
     Flag,
     /// The address it is.
     Address,
+    /// The time it is.
+    Time,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,10 +107,10 @@ const NOTHING: &[&str] = &["", "-", "%%1793"];
 /// In version resources, also this.
 const NOTHING_PE: &[&str] = &["", "-", "%%1793", "?"];
 
-/// Raw fields of Windows events, whether of EventData or of UserData.
-const EVENT_DATA: &str = "winlog.event_data.";
-/// Fields of any other event, as its producer names them.
-const RAW: &str = "raw.";
+/// Raw fields of Windows events, whether of EventData or of UserData: all values of a name.
+const EVENT_DATA: &str = "values.winlog.event_data.";
+/// Fields of any other event, as its producer names them, likewise.
+const RAW: &str = "values.raw.";
 
 /// Names of the header of Windows events, and the fields that hold it: as a number where it is one, and as text.
 const HEADER: &[(&str, &[&str])] = &[
@@ -303,10 +305,6 @@ impl Names {
         let module = alias.is_some().then(|| self.module.clone());
         let mut best = self.catalogue_places(own, catalogue);
         best.extend(of_catalogue);
-        // Values without a name are several, and any of them counts.
-        if self.raw == EVENT_DATA && own == "Data" {
-            best.extend(place_of(catalogue, "winlog.parameters"));
-        }
         best.push(Place { field: raw(self.raw, own), how: How::Text(&[]), module });
         vec![best]
     }
@@ -332,6 +330,7 @@ impl Names {
                 Conversion::Int => How::Int,
                 Conversion::Bool => How::Flag,
                 Conversion::Ip => How::Address,
+                Conversion::Time => How::Time,
                 _ => continue,
             };
             let known = catalogue.field(field);
@@ -350,13 +349,14 @@ fn place_of(catalogue: &Catalogue, name: &str) -> Option<Place> {
         FieldType::Scalar(Scalar::Int) => How::Int,
         FieldType::Scalar(Scalar::Bool) => How::Flag,
         FieldType::Scalar(Scalar::Ip) => How::Address,
+        FieldType::Scalar(Scalar::Time) => How::Time,
         _ => return None,
     };
     Some(Place { field: FieldRef { name: name.to_owned(), ty }, how, module: None })
 }
 
 fn raw(prefix: &str, name: &str) -> FieldRef {
-    FieldRef { name: format!("{prefix}{name}"), ty: FieldType::Scalar(Scalar::Str) }
+    FieldRef { name: format!("{prefix}{name}"), ty: FieldType::List(Scalar::Str) }
 }
 
 fn channel() -> FieldRef {
@@ -434,11 +434,14 @@ mod tests {
         assert_eq!(
             names(&stream, "Image"),
             [
-                vec!["process.executable", "winlog.event_data.Image"],
-                vec!["process.executable", "winlog.event_data.NewProcessName"]
+                vec!["process.executable", "values.winlog.event_data.Image"],
+                vec!["process.executable", "values.winlog.event_data.NewProcessName"]
             ]
         );
-        assert_eq!(names(&stream, "Hashes"), [["winlog.event_data.Hashes"], ["winlog.event_data.Hashes"]]);
+        assert_eq!(
+            names(&stream, "Hashes"),
+            [["values.winlog.event_data.Hashes"], ["values.winlog.event_data.Hashes"]]
+        );
         assert_eq!(names(&stream, "EventID"), [["winlog.event_id", "event.code"]]);
         let aliased = stream.places("ParentProcessId", catalogue());
         assert_eq!(aliased[1].last().unwrap().module.as_deref(), Some("security"));
@@ -448,16 +451,16 @@ mod tests {
     fn a_field_that_another_name_fills_is_not_taken() {
         // What is renamed is called TargetObject, and the catalogue's path is that of the new name.
         let stream = stream("windows", "registry_event", "");
-        assert_eq!(names(&stream, "TargetObject"), [["winlog.event_data.TargetObject"]]);
+        assert_eq!(names(&stream, "TargetObject"), [["values.winlog.event_data.TargetObject"]]);
         let set = self::stream("windows", "registry_set", "");
-        assert_eq!(names(&set, "TargetObject"), [["registry.path", "winlog.event_data.TargetObject"]]);
+        assert_eq!(names(&set, "TargetObject"), [["registry.path", "values.winlog.event_data.TargetObject"]]);
     }
 
     #[test]
     fn services_are_channels() {
         let stream = stream("windows", "", "security");
         assert_eq!(stream.guards, [Guard::Is(channel(), vec!["Security".to_owned()])]);
-        assert_eq!(names(&stream, "SubjectUserName"), [["winlog.event_data.SubjectUserName"]]);
+        assert_eq!(names(&stream, "SubjectUserName"), [["values.winlog.event_data.SubjectUserName"]]);
         let unknown = LogSource {
             product: Some(Located { text: "windows".to_owned(), range: 0..0 }),
             service: Some(Located { text: "securty".to_owned(), range: 0..0 }),

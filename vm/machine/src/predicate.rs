@@ -67,6 +67,23 @@ pub enum Cmp {
     Ge,
 }
 
+/// A part of a date and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimePart {
+    /// 0 to 59.
+    Minute,
+    /// 0 to 23.
+    Hour,
+    /// Of the month, from 1.
+    Day,
+    /// Of the year by ISO 8601, from 1: the first week has the year's first Thursday.
+    Week,
+    /// From 1.
+    Month,
+    /// Of the common era.
+    Year,
+}
+
 /// An address range: an address and a prefix length in bits (at most 32 or 128). An IPv4 address also matches as
 /// its IPv4-mapped IPv6 form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,8 +108,28 @@ pub enum Test {
     },
     /// Bytes equal to one of these.
     Bytes(Vec<Vec<u8>>),
-    /// An address inside one of these ranges.
+    /// An address inside one of these ranges. Of a string: the address that it is, blanks around it and a zone
+    /// (`fe80::1%2`) left out; one that is no address is inside of none.
     Cidr(Vec<Cidr>),
+    /// A string that is a number, compared with a number: decimal with or without sign and fraction (`-0.5`), or
+    /// hexadecimal of at most 16 digits after `0x`, blanks around it left out. One that is no number does not hold.
+    Number {
+        /// The comparison.
+        cmp: Cmp,
+        /// The number, decimal.
+        value: String,
+    },
+    /// A part of a time, in UTC, compared with any of these. Of a string: of the date, or date and time, that it is by
+    /// ISO 8601 (`2026-03-01`, `2026-03-01T10:00:00.5+02:00`, a blank for `T`), as it is written: an offset changes
+    /// nothing. One that is no such text, or has no such part, does not hold.
+    Time {
+        /// Which part.
+        part: TimePart,
+        /// The comparison; with several values it is [`Cmp::Eq`].
+        cmp: Cmp,
+        /// Values; at least one.
+        values: Vec<i64>,
+    },
     /// An integer, time, duration, decimal, enum or boolean slot, compared as a signed number with any of these.
     Int {
         /// The comparison; with several values it is [`Cmp::Eq`].

@@ -349,3 +349,29 @@ pub(super) fn raw_text<'n>(node: &'n Node<'n>) -> Option<Cow<'n, str>> {
         scalar => text(scalar),
     }
 }
+
+/// All values at a dotted path, through arrays on the way: those of an array are its elements, parts are JSON. Whether
+/// the event has the path at all; what it has there may be no value. One more than a list keeps are enough.
+pub(super) fn raw_values<'n>(node: &'n Node<'_>, path: &str, values: &mut Vec<Cow<'n, str>>) -> bool {
+    match node {
+        Node::Object(members) => members.iter().rev().any(|(key, value)| match path.strip_prefix(key.as_ref()) {
+            Some("") => {
+                put_values(value, values);
+                true
+            }
+            Some(rest) => rest.strip_prefix('.').is_some_and(|rest| raw_values(value, rest, values)),
+            None => false,
+        }),
+        Node::Array(items) => items.iter().fold(false, |found, item| raw_values(item, path, values) || found),
+        _ => false,
+    }
+}
+
+fn put_values<'n>(node: &'n Node<'_>, values: &mut Vec<Cow<'n, str>>) {
+    match node {
+        _ if values.len() > LIST_LEN_MAX as usize => {}
+        Node::Array(items) => items.iter().for_each(|item| put_values(item, values)),
+        Node::Object(_) => values.push(Cow::Owned(node.to_value().to_string())),
+        scalar => values.extend(text(scalar)),
+    }
+}

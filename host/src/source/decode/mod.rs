@@ -13,6 +13,7 @@ mod ecs;
 mod value;
 mod windows;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use serde_json::{Map, Value as Json};
 use trapline_programs::catalogue::taxonomy::{Constant, Converted, Header, Mapping, Raw, Taxonomy};
 use trapline_vm::record::{
     Catalogue, Cell, ClassId, FamilyId, Field, FieldId, FieldType, LIST_LEN_MAX, Layouts, Os, RecordHeader,
-    RecordWriter, STRING_LEN_MAX, Scalar, Slot, Value,
+    RecordWriter, STRING_LEN_MAX, Scalar, Slot, VALUES_PREFIX, Value,
 };
 
 use self::chunk::ChunkReader;
@@ -253,7 +254,16 @@ impl Event<'_> {
             }
         }
         for (name, slot) in layouts.appended(self.family()) {
-            if wants(slot) {
+            if !wants(slot) {
+                continue;
+            }
+            if let Some(name) = name.strip_prefix(VALUES_PREFIX) {
+                match self.open_values(name).map(|values| list(values, left_out)) {
+                    Some(values) => values.with_cell(|cell| writer.set(slot, STRING_LEN_MAX, &cell)),
+                    None if left_out => writer.set(slot, 0, &Cell::Lost),
+                    None => {}
+                }
+            } else {
                 match self.open_value(name) {
                     Some(text) => writer.set(slot, STRING_LEN_MAX, &Cell::Present(Value::Str(&text))),
                     None if left_out => writer.set(slot, 0, &Cell::Lost),
@@ -264,8 +274,9 @@ impl Event<'_> {
         errors
     }
 
-    /// Of a Windows event with more entries than are kept, what is not among those kept may have been among the
-    /// others: lost, until a value is found elsewhere. Whether this is such an event.
+    /// Marks as lost what is there and no value of ours: of a name with several values the single one, and of an event
+    /// with more entries than are kept what is not among those kept, for it may have been among the others; until a
+    /// value is found elsewhere. Whether entries were left out.
     fn mark_left_out(
         &self,
         writer: &mut RecordWriter<'_>,
@@ -273,44 +284,70 @@ impl Event<'_> {
         errors: &mut Vec<FieldError>,
     ) -> bool {
         let Content::Windows { windows, mapping, .. } = &self.content else { return false };
-        if windows.left_out == 0 {
+        let left_out = windows.left_out > 0;
+        if !left_out && !windows.has_repeated() {
             return false;
         }
-        errors.push(FieldError {
-            field: "winlog.event_data".to_owned(),
-            expected: "at most 4096 entries",
-            found: format!("{} more, which are left out", windows.left_out),
-        });
+        if left_out {
+            errors.push(FieldError {
+                field: "winlog.event_data".to_owned(),
+                expected: "at most 4096 entries",
+                found: format!("{} more, which are left out", windows.left_out),
+            });
+        }
         let (rows, _) = &self.shared.mappings[usize::from(mapping.index)];
         for (row, slot) in mapping.rows.iter().zip(rows) {
-            let missing = match &row.raw {
-                Raw::Header(_) => false,
-                Raw::Data(name) => windows.data(name).is_none(),
-                Raw::Joined(first, second) => windows.data(first).is_none() || windows.data(second).is_none(),
+            let is_lost = |name: &str| match windows.data(name) {
+                Some(_) => windows.has_several(name) && self.is_single(row.field),
+                None => left_out,
             };
-            if missing && wants(*slot) {
+            let lost = match &row.raw {
+                Raw::Header(_) => false,
+                Raw::Data(name) => is_lost(name),
+                Raw::Joined(first, second) => is_lost(first) || is_lost(second),
+            };
+            if lost && wants(*slot) {
                 writer.set(*slot, 0, &Cell::Lost);
             }
         }
-        true
+        left_out
+    }
+
+    fn is_single(&self, field: FieldId) -> bool {
+        matches!(self.shared.catalogue.field(field).ty, FieldType::Scalar(_))
     }
 
     /// The text of a name below an open prefix, if the event has it.
-    pub fn open_value(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
-        let root = match &self.content {
-            Content::Windows { windows, root, .. } => {
-                let data = name
-                    .strip_prefix("winlog.event_data.")
-                    .or_else(|| name.strip_prefix("winlog.user_data.").filter(|_| windows.is_user_data));
-                if let Some(data) = data {
-                    return windows.data(data).map(std::borrow::Cow::Borrowed);
-                }
-                root
-            }
-            Content::Ecs { root } => root,
-        };
+    pub fn open_value(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some((windows, name)) = self.windows_data(name) {
+            return windows.data(name).map(Cow::Borrowed);
+        }
+        let root = self.root();
         let node = root.at(name).or_else(|| name.strip_prefix("raw.").and_then(|name| root.at(name)))?;
         ecs::raw_text(node)
+    }
+
+    /// All values of such a name. None: the event does not have it.
+    fn open_values(&self, name: &str) -> Option<Vec<Cow<'_, str>>> {
+        if let Some((windows, name)) = self.windows_data(name) {
+            return windows.all_data(name);
+        }
+        let mut values = Vec::new();
+        let mut found = |name: &str| ecs::raw_values(self.root(), name, &mut values);
+        (found(name) || name.strip_prefix("raw.").is_some_and(found)).then_some(values)
+    }
+
+    /// The Windows event, if the name is that of an entry of its data.
+    fn windows_data<'n>(&self, name: &'n str) -> Option<(&WindowsEvent<'_>, &'n str)> {
+        let Content::Windows { windows, .. } = &self.content else { return None };
+        let user_data = || name.strip_prefix("winlog.user_data.").filter(|_| windows.is_user_data);
+        name.strip_prefix("winlog.event_data.").or_else(user_data).map(|name| (windows, name))
+    }
+
+    fn root(&self) -> &Node<'_> {
+        match &self.content {
+            Content::Windows { root, .. } | Content::Ecs { root } => root,
+        }
     }
 
     /// Calls `on` with every wanted field of the catalogue that has a value.
@@ -341,11 +378,14 @@ impl Event<'_> {
                         continue;
                     }
                     let joined;
+                    let data = |name: &str| {
+                        windows.data(name).filter(|_| !(windows.has_several(name) && self.is_single(row.field)))
+                    };
                     let raw = match &row.raw {
                         Raw::Header(header) => windows.header(*header),
-                        Raw::Data(name) => windows.data(name),
+                        Raw::Data(name) => data(name),
                         Raw::Joined(first, second) => {
-                            joined = join(windows.data(first), windows.data(second));
+                            joined = join(data(first), data(second));
                             joined.as_deref()
                         }
                     };
@@ -419,12 +459,7 @@ impl Event<'_> {
             }
             (Content::Ecs { .. }, _) => return None,
         };
-        let mut values: Vec<Converted<'_>> = values.into_iter().map(Converted::Str).collect();
-        if is_cut || values.len() > LIST_LEN_MAX as usize {
-            values.truncate(LIST_LEN_MAX as usize);
-            return Some(Converted::CutList(values));
-        }
-        (!values.is_empty()).then_some(Converted::List(values))
+        (is_cut || !values.is_empty()).then(|| list(values, is_cut))
     }
 
     /// Fields that `trapline.lost` (true) and `trapline.truncated` (false) name.
@@ -496,6 +531,13 @@ impl Event<'_> {
         }
         out
     }
+}
+
+/// Texts as a list, as many as are kept.
+fn list(values: Vec<Cow<'_, str>>, is_cut: bool) -> Converted<'_> {
+    let is_cut = is_cut || values.len() > LIST_LEN_MAX as usize;
+    let values = values.into_iter().take(LIST_LEN_MAX as usize).map(Converted::Str).collect();
+    if is_cut { Converted::CutList(values) } else { Converted::List(values) }
 }
 
 /// A set of slots.

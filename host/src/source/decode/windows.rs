@@ -7,8 +7,8 @@
 //! | flat | `EventID` beside `Channel` or a provider | NXLog and exporters like it |
 //!
 //! Every entry of EventData or UserData keeps its text as written, under its name without blanks. Entries without a
-//! name are `param1`, `param2` ..., and all together, a line each, `Data`; a name that occurs again is joined the same
-//! way. Null is absent. What the text means is the taxonomy's business.
+//! name are `param1`, `param2` ..., and all together `Data`. A name that occurs again, or has an array, has several
+//! values, and as one text these are a line each. Null is no value. What the text means is the taxonomy's business.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -30,6 +30,10 @@ const ENTRIES_FEW: usize = 64;
 pub(super) struct WindowsEvent<'n> {
     header: Vec<(Header, Cow<'n, str>)>,
     data: Vec<(Cow<'n, str>, Cow<'n, str>)>,
+    /// The values of names that have several.
+    several: Vec<(Cow<'n, str>, Vec<Cow<'n, str>>)>,
+    /// Names of entries without a value.
+    empty: Vec<Cow<'n, str>>,
     /// Entries beyond [`ENTRIES_MAX`], which were left out.
     pub(super) left_out: usize,
     /// How many entries had no name.
@@ -67,6 +71,30 @@ impl<'n> WindowsEvent<'n> {
         self.data.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_ref())
     }
 
+    /// The values of a name. None: there is no such entry; one may be there and have none.
+    pub(super) fn all_data(&self, name: &str) -> Option<Vec<Cow<'_, str>>> {
+        if self.unnamed > 0 && name == "Data" {
+            return Some(self.unnamed().collect());
+        }
+        if let Some((_, values)) = self.several.iter().find(|(known, _)| known == name) {
+            return Some(values.iter().map(|text| Cow::Borrowed(text.as_ref())).collect());
+        }
+        match self.data(name) {
+            Some(text) => Some(vec![Cow::Borrowed(text)]),
+            None => self.empty.iter().any(|known| known == name).then(Vec::new),
+        }
+    }
+
+    /// Whether any name has several values.
+    pub(super) fn has_repeated(&self) -> bool {
+        !self.several.is_empty()
+    }
+
+    /// Whether a name has several values, so that no single one is its value.
+    pub(super) fn has_several(&self, name: &str) -> bool {
+        self.several.iter().any(|(known, _)| known == name)
+    }
+
     /// The values of entries that had no name, in order; without such, that of the one named `Data`, as some
     /// forwarders write them.
     pub(super) fn unnamed(&self) -> impl Iterator<Item = Cow<'_, str>> {
@@ -85,7 +113,10 @@ impl<'n> WindowsEvent<'n> {
     pub(super) fn values(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let header = self.header.iter().map(|(_, text)| text);
         let joined = |name: &str| self.unnamed > 0 && name == "Data";
-        let data = self.data.iter().filter(move |(name, _)| !joined(name)).map(|(_, text)| text);
+        let data = self.data.iter().filter(move |(name, _)| !joined(name)).flat_map(|(name, text)| {
+            let several = self.several.iter().find(|(known, _)| known == name);
+            several.map_or(std::slice::from_ref(text), |(_, values)| values.as_slice())
+        });
         header.chain(data).map(|text| Cow::Borrowed(text.as_ref()))
     }
 
@@ -113,13 +144,42 @@ impl<'n> WindowsEvent<'n> {
         }
     }
 
-    fn put_data(&mut self, name: Cow<'n, str>, text: Cow<'n, str>) {
-        if self.data.len() >= ENTRIES_MAX {
+    fn put_data(&mut self, name: Cow<'n, str>, text: Option<Cow<'n, str>>) {
+        if self.data.len() + self.empty.len() >= ENTRIES_MAX {
             self.left_out += 1;
             return;
         }
         let name = if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { name };
-        self.data.push((name, text));
+        match text {
+            Some(text) => self.data.push((name, text)),
+            None => self.empty.push(name),
+        }
+    }
+
+    /// An element: its text, each of several, or that it has none. Of one with elements below, these, to a depth.
+    fn put_element(&mut self, name: &'n str, node: &'n Node<'_>, depth: usize) {
+        let own = node.get("#text");
+        match own.unwrap_or(node) {
+            Node::Null => self.put_data(Cow::Borrowed(name), None),
+            Node::Array(items) => {
+                if items.is_empty() {
+                    self.put_data(Cow::Borrowed(name), None);
+                }
+                items.iter().for_each(|item| self.put_element(name, item, depth.saturating_sub(1)));
+            }
+            Node::Object(members) if own.is_none() => {
+                if members.iter().all(|(name, _)| is_attributes(name)) {
+                    self.put_data(Cow::Borrowed(name), None);
+                } else if depth > 0 {
+                    self.read_elements(node, depth - 1);
+                }
+            }
+            scalar => {
+                if let Some(text) = text(scalar) {
+                    self.put_data(Cow::Borrowed(name), Some(text));
+                }
+            }
+        }
     }
 
     /// `Event.System`, `Event.EventData`, `Event.UserData`.
@@ -155,11 +215,7 @@ impl<'n> WindowsEvent<'n> {
             match name.as_ref() {
                 name if is_attributes(name) => {}
                 "Data" => self.read_data_elements(value),
-                _ => {
-                    if let Some(text) = content(value) {
-                        self.put_data(Cow::Borrowed(name), text);
-                    }
-                }
+                _ => self.put_element(name, value, 0),
             }
         }
         // Some write a list of elements in place of the object.
@@ -181,13 +237,14 @@ impl<'n> WindowsEvent<'n> {
                 let holder = if holder.is_empty() { Some(element) } else { element.get(holder) };
                 holder.and_then(|holder| holder.get("Name").or_else(|| holder.get("@Name"))).and_then(Node::as_str)
             });
-            let values = match element.get("#text") {
-                Some(Node::Array(values)) => values.as_slice(),
-                Some(single) => std::slice::from_ref(single),
-                None => std::slice::from_ref(element),
-            };
-            for text in values.iter().filter_map(content) {
-                self.put_data(Cow::Borrowed(name.unwrap_or_default()), text);
+            match name {
+                Some(name) => match element.get("#text") {
+                    Some(_) => self.put_element(name, element, 0),
+                    None => self.put_data(Cow::Borrowed(name), None),
+                },
+                // Values without a name that are none are not counted.
+                None if content(element).is_none() => {}
+                None => self.put_element("", element, 0),
             }
         }
     }
@@ -199,24 +256,15 @@ impl<'n> WindowsEvent<'n> {
         for (name, value) in members.iter().filter(|(name, _)| !is_attributes(name)) {
             match value {
                 Node::Object(_) => self.read_elements(value, USER_DATA_DEPTH_MAX),
-                _ => {
-                    if let Some(text) = content(value) {
-                        self.put_data(Cow::Borrowed(name), text);
-                    }
-                }
+                _ => self.put_element(name, value, 0),
             }
         }
     }
 
     fn read_elements(&mut self, element: &'n Node<'_>, depth: usize) {
         for (name, value) in element.members().into_iter().flatten() {
-            if is_attributes(name) {
-                continue;
-            }
-            match content(value) {
-                Some(text) => self.put_data(Cow::Borrowed(name), text),
-                None if depth > 0 => self.read_elements(value, depth - 1),
-                None => {}
+            if !is_attributes(name) {
+                self.put_element(name, value, depth);
             }
         }
     }
@@ -259,10 +307,8 @@ impl<'n> WindowsEvent<'n> {
                     None if rest.is_empty() => self.read_elements(value, USER_DATA_DEPTH_MAX),
                     None => {}
                 }
-            } else if let Some(name) = key.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'))
-                && let Some(text) = content(value)
-            {
-                self.put_data(Cow::Borrowed(name), text);
+            } else if let Some(name) = key.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')) {
+                self.put_element(name, value, 0);
             }
         }
     }
@@ -286,9 +332,7 @@ impl<'n> WindowsEvent<'n> {
                     if name == "EventType" {
                         event_type = value.as_str();
                     }
-                    if let Some(text) = content(value) {
-                        self.put_data(Cow::Borrowed(name), text);
-                    }
+                    self.put_element(name, value, 0);
                 }
             }
         }
@@ -296,7 +340,7 @@ impl<'n> WindowsEvent<'n> {
             && let Some(Node::Str(message)) = root.get("Message")
             && let Some(text) = message.lines().find_map(|line| line.trim().strip_prefix("EventType: "))
         {
-            self.put_data(Cow::Borrowed("EventType"), Cow::Borrowed(text));
+            self.put_data(Cow::Borrowed("EventType"), Some(Cow::Borrowed(text)));
         }
         let zoneless_last = ["TimeCreated", "@timestamp", "SystemTime", "EventTime"];
         self.time_ns = zoneless_last.iter().find_map(|name| root.get(name).and_then(time_ns));
@@ -324,21 +368,24 @@ impl<'n> WindowsEvent<'n> {
 
     fn join_repeated(&mut self) {
         let mut places: HashMap<Cow<'n, str>, usize> = HashMap::with_capacity(self.data.len());
-        let mut joined: Vec<(Cow<'n, str>, Cow<'n, str>)> = Vec::with_capacity(self.data.len());
+        let mut joined: Vec<(Cow<'n, str>, Vec<Cow<'n, str>>)> = Vec::with_capacity(self.data.len());
         for (name, text) in std::mem::take(&mut self.data) {
             match places.get(&name).and_then(|place| joined.get_mut(*place)) {
-                Some((_, kept)) => {
-                    let kept = kept.to_mut();
-                    kept.push('\n');
-                    kept.push_str(&text);
-                }
+                Some((_, values)) => values.push(text),
                 None => {
                     places.insert(name.clone(), joined.len());
-                    joined.push((name, text));
+                    joined.push((name, vec![text]));
                 }
             }
         }
-        self.data = joined;
+        for (name, mut values) in joined {
+            if values.len() > 1 {
+                self.data.push((name.clone(), Cow::Owned(values.join("\n"))));
+                self.several.push((name, values));
+            } else if let Some(text) = values.pop() {
+                self.data.push((name, text));
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use std::sync::LazyLock;
 pub use convert::{Conversion, ConversionError, Converted, HashName, Table};
 pub use ecs::{ecs_aliases, ecs_class};
 pub use load::TaxonomyError;
-use trapline_vm::record::{ClassId, FieldId};
+use trapline_vm::record::{ClassId, FieldId, VALUES_PREFIX};
 
 use super::catalogue;
 
@@ -299,6 +299,7 @@ pub fn supplies_open(profile: &str, name: &str) -> bool {
         return catalogue().is_open(name);
     }
     let raw = ["winlog.event_data.", "winlog.user_data."];
+    let name = name.strip_prefix(VALUES_PREFIX).unwrap_or(name);
     SUPPLY.fields.contains_key(profile)
         && sensor_profile(profile).is_none()
         && raw.iter().any(|prefix| name.starts_with(prefix))

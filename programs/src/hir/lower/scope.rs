@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use trapline_vm::predicate::FieldRef;
-use trapline_vm::record::{Element, FamilyId, Field, FieldType, Scalar};
+use trapline_vm::record::{Element, FamilyId, Field, FieldType};
 
 use super::value::{FieldValue, Place, Value};
 use super::{Cx, not_yet, walk};
@@ -321,8 +321,8 @@ impl<'a> Cx<'a, '_> {
             range: range.clone(),
         };
         let Some(id) = catalogue.field_id(name) else {
-            if catalogue.is_open(name) {
-                return Some(field(FieldType::Scalar(Scalar::Str), false, true));
+            if let Some(ty) = catalogue.open_type(name) {
+                return Some(field(ty, false, true));
             }
             self.unknown_field(name, range);
             return None;

@@ -273,7 +273,7 @@ fn seen(item: &Item) -> Vec<(Test, std::ops::Range<usize>)> {
 fn is_value(test: &Test, value: &Kind) -> bool {
     match (test, value) {
         (Test::Text(pattern), Kind::Text(text)) => *pattern == Pattern::parse(text),
-        (Test::Number(number, _), Kind::Int(value, _)) => number == value,
+        (Test::Number(number, _), Kind::Int(value, _)) => *number == value.to_string(),
         (Test::Flag(flag), Kind::Bool(value)) => flag == value,
         (Test::Null, Kind::Null) => true,
         _ => false,

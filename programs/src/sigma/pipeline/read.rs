@@ -273,11 +273,11 @@ impl Reader<'_> {
     fn value(&mut self, keys: &mut Keys<'_>) -> Option<Test> {
         let entry = self.entry(keys, "value")?;
         let force = keys.get("force_type").and_then(|entry| entry.value.text());
-        let number = |text: &str| text.parse::<i64>().ok().map(|number| Test::Number(number, text.to_owned()));
+        let number = |text: &str| Some(Test::Number(text.parse::<i64>().ok()?.to_string(), text.to_owned()));
         let made = match (force, &entry.value.kind) {
             (None, Kind::Null) => Some(Test::Null),
             (None, Kind::Bool(value)) => Some(Test::Flag(*value)),
-            (None | Some("num"), Kind::Int(number, text)) => Some(Test::Number(*number, text.clone())),
+            (None | Some("num"), Kind::Int(number, text)) => Some(Test::Number(number.to_string(), text.clone())),
             (None, Kind::Text(text) | Kind::Float(_, text)) => Some(Test::Text(Pattern::parse(text))),
             (Some("str"), Kind::Text(text) | Kind::Int(_, text) | Kind::Float(_, text)) => {
                 Some(Test::Text(Pattern::parse(text)))

@@ -74,7 +74,7 @@ impl Change {
             (Self::Convert { number: true }, Test::Text(pattern)) => {
                 let number = pattern.as_literal().and_then(|text| Some((text.parse::<i64>().ok()?, text.to_owned())));
                 match number {
-                    Some((number, text)) => Ok(Some(vec![Test::Number(number, text)])),
+                    Some((number, text)) => Ok(Some(vec![Test::Number(number.to_string(), text)])),
                     None => Err(Unchangeable::Other(format!("`{}` is no whole number", pattern.plain()))),
                 }
             }

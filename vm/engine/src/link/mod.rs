@@ -15,12 +15,10 @@ use sha2::{Digest, Sha256};
 use trapline_vm::isa::{Decoded, Instruction, Kind};
 use trapline_vm::predicate::{FieldRef, MASK_KNOWN, MASK_LEN, MASK_LOST, MASK_TRUE, Predicate, Scope, Test};
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Manifest, Object, Program, ProgramKind, Relocation, RelocationKind};
-use trapline_vm::record::{
-    Catalogue, ClassId, FamilyId, FieldType, Layouts, OsSet, SLOTS_MAX, Scalar, Slot, slots_len,
-};
+use trapline_vm::record::{Catalogue, ClassId, FamilyId, FieldType, Layouts, OsSet, SLOTS_MAX, Slot, slots_len};
 
 use crate::domain::{Domain, DomainToken};
-use crate::predicate::{InternError, Interned, MaskId, PredicateId, Shape, check_type, type_name};
+use crate::predicate::{InternError, Interned, MaskId, PredicateId, Shape, type_name};
 use crate::state::StateError;
 
 /// What the embedder decides about a program.
@@ -355,7 +353,7 @@ impl<'a> Fields<'a> {
     fn resolve(&mut self, field: &FieldRef) -> Result<(Slot, FieldType), LinkError> {
         let (slot, ty) = match self.layouts.find(self.family, &field.name) {
             Some(found) => found,
-            None => (self.promise(&field.name)?, FieldType::Scalar(Scalar::Str)),
+            None => self.promise(&field.name)?,
         };
         if ty != field.ty {
             return Err(LinkError::FieldType { field: field.name.clone(), compiled: field.ty, present: ty });
@@ -363,30 +361,31 @@ impl<'a> Fields<'a> {
         Ok((slot, ty))
     }
 
-    fn promise(&mut self, name: &str) -> Result<Slot, LinkError> {
-        if let Some(slot) = self.promised.get(name) {
-            return Ok(*slot);
-        }
+    fn promise(&mut self, name: &str) -> Result<(Slot, FieldType), LinkError> {
         let catalogue = self.layouts.catalogue();
         // A field of the catalogue without a slot in this family is not open, whatever its name.
-        if catalogue.field_id(name).is_some() || !catalogue.is_open(name) {
+        let Some(ty) = catalogue.open_type(name).filter(|_| catalogue.field_id(name).is_none()) else {
             return Err(LinkError::UnknownField { field: name.to_owned(), family: self.family_name.to_owned() });
+        };
+        if let Some(slot) = self.promised.get(name) {
+            return Ok((*slot, ty));
         }
         let taken = usize::from(self.layouts.slot_count(self.family)) + self.new_names.len();
         match u16::try_from(taken) {
             Ok(next) if next < SLOTS_MAX => {
                 self.new_names.push(name.to_owned());
                 self.promised.insert(name.to_owned(), Slot(next));
-                Ok(Slot(next))
+                Ok((Slot(next), ty))
             }
             _ => Err(LinkError::SlotsFull { field: name.to_owned(), family: self.family_name.to_owned() }),
         }
     }
 }
 
-fn shape(catalogue: &Catalogue, predicate: &Predicate, ty: FieldType) -> Result<Shape, LinkError> {
+/// Which values of a field a predicate is about, and their type.
+fn shape(catalogue: &Catalogue, predicate: &Predicate, ty: FieldType) -> Result<(Shape, FieldType), LinkError> {
     let field = &predicate.field.name;
-    let (shape, value) = match (&predicate.scope, ty) {
+    Ok(match (&predicate.scope, ty) {
         (Scope::Any, _) if predicate.test == Test::Exists => (Shape::Value, ty),
         (Scope::Any, FieldType::Scalar(_) | FieldType::Records(_)) => (Shape::Value, ty),
         (Scope::Any, FieldType::List(_)) => (Shape::AnyElement, ty),
@@ -400,10 +399,7 @@ fn shape(catalogue: &Catalogue, predicate: &Predicate, ty: FieldType) -> Result<
             (Shape::Member { member, members: u32::try_from(members.len()).unwrap_or(u32::MAX) }, ty)
         }
         (Scope::Elements | Scope::Member(_), _) => return Err(LinkError::Scope { field: field.clone(), ty }),
-    };
-    check_type(&predicate.test, value)
-        .map_err(|error| LinkError::Predicate { field: field.clone(), error: error.into() })?;
-    Ok(shape)
+    })
 }
 
 /// Byte of the predicate bits in which a predicate lies.

@@ -2,7 +2,7 @@
 
 use trapline_vm::isa::assemble;
 use trapline_vm::predicate::{PREDICATES_MAX, StrOp};
-use trapline_vm::record::{ElementId, HEADER_LEN};
+use trapline_vm::record::{ElementId, HEADER_LEN, Scalar};
 
 use super::*;
 use crate::predicate::{PredicateLimits, TestError};

@@ -34,6 +34,16 @@ impl Range {
     }
 }
 
+/// The 128-bit form of the address that a text is, blanks around it and a zone left out.
+pub(super) fn of_text(text: &[u8]) -> Option<u128> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    match address.parse().ok()? {
+        IpAddr::V4(address) => zone.is_none().then(|| address.to_ipv6_mapped().to_bits()),
+        IpAddr::V6(address) => Some(address.to_bits()),
+    }
+}
+
 /// The 128-bit form of an address in a record; None if it has neither 4 nor 16 bytes.
 pub(super) fn mapped(bytes: &[u8]) -> Option<u128> {
     if let Ok(octets) = <[u8; 4]>::try_from(bytes) {

@@ -8,23 +8,29 @@
 //! perhaps all of it: a test on it is decided only if every continuation, the empty one included, decides it alike.
 //!
 //! ```text
-//! Test --prepare--> PreparedTest     number, address, bytes, text (text.rs: like.rs, under.rs, regex.rs)
+//! Test --prepare--> PreparedTest     numbers, addresses, bytes, text (text.rs: like.rs, under.rs, regex.rs), and text
+//!                                    that is one of these (number.rs, address.rs, time.rs)
 //! + Slot, Shape  =  Matcher          one value, any element of a list, or 64 elements (here)
 //! + numbers      =  PredicateTable   each distinct predicate once in a domain (table.rs)
 //! ```
 
 mod address;
 mod like;
+mod number;
 mod regex;
 mod scratch;
 mod table;
 mod text;
+mod time;
 mod under;
 
-use trapline_vm::predicate::{Cmp, Test};
+use std::cmp::Ordering;
+
+use trapline_vm::predicate::{Cmp, Test, TimePart};
 use trapline_vm::record::{FieldType, ListView, MASK_ELEMENTS_MAX, RecordView, Scalar, Slot, state};
 
 pub use self::like::{LIKE_PIECES_MAX, LIKE_RUN_LEN_MAX};
+pub use self::number::HEX_DIGITS_MAX;
 pub use self::regex::{
     REGEX_CACHE_LEN_MAX, REGEX_DEPTH_MAX, REGEX_LEN_MAX, REGEX_NFA_LEN_MAX, REGEX_STEPS_MAX, REGEXES_MAX,
 };
@@ -32,6 +38,7 @@ pub use self::scratch::{FOLDED_LEN_MAX, Scratch};
 pub use self::table::{InternError, Interned, MaskId, PredicateId, PredicateLimits, PredicateTable, TableMark};
 
 use self::address::Range;
+use self::number::Number;
 use self::text::TextTest;
 
 /// The most literals of one predicate.
@@ -75,6 +82,9 @@ pub enum TestError {
         /// The prefix.
         prefix: u8,
     },
+    /// Something else than a number to compare numbers with.
+    #[error("`{0}` is no number")]
+    Number(String),
     /// Several values for a comparison that takes one.
     #[error("only equality can be tested against several numbers")]
     SeveralOrdered,
@@ -131,9 +141,44 @@ enum PreparedTest {
     Text(TextTest),
     Bytes(Vec<Box<[u8]>>),
     Ranges(Vec<Range>),
-    Compare(Cmp, i64),
-    OneOf(Vec<i64>),
+    Int(Ints),
+    Time(TimePart, Ints),
+    /// Text that is an address, a number, a time.
+    TextRanges(Vec<Range>),
+    TextNumber(Cmp, Number),
+    TextTime(TimePart, Ints),
     Exists,
+}
+
+/// Numbers to compare with.
+#[derive(Debug)]
+enum Ints {
+    Compare(Cmp, i64),
+    /// Sorted.
+    OneOf(Vec<i64>),
+}
+
+impl Ints {
+    fn new(cmp: Cmp, values: &[i64]) -> Result<Self, TestError> {
+        check_literals(values.len(), values.iter().map(|_| size_of::<i64>()))?;
+        Ok(match (cmp, values) {
+            (cmp, [value]) => Self::Compare(cmp, *value),
+            (Cmp::Eq, values) => {
+                let mut values = values.to_vec();
+                values.sort_unstable();
+                values.dedup();
+                Self::OneOf(values)
+            }
+            _ => return Err(TestError::SeveralOrdered),
+        })
+    }
+
+    fn decide(&self, number: i64) -> bool {
+        match self {
+            Self::Compare(cmp, value) => holds(*cmp, number.cmp(value)),
+            Self::OneOf(values) => values.binary_search(&number).is_ok(),
+        }
+    }
 }
 
 /// One value as it lies in a record: state, slot, and the heap bytes it points to.
@@ -144,10 +189,10 @@ struct Cell<'a> {
 }
 
 impl Matcher {
-    /// Prepares a test on the values that `shape` selects of `slot`. The test must suit their type
-    /// (see [`check_type`]).
-    pub fn new(slot: Slot, shape: Shape, test: &Test) -> Result<Self, TestError> {
-        Ok(Self { slot, shape, test: PreparedTest::new(test)? })
+    /// Prepares a test on the values that `shape` selects of `slot`, which are of type `ty`.
+    pub fn new(slot: Slot, shape: Shape, ty: FieldType, test: &Test) -> Result<Self, TestError> {
+        check_type(test, ty)?;
+        Ok(Self { slot, shape, test: PreparedTest::new(test, is_text(ty))? })
     }
 
     /// The slot it reads.
@@ -220,7 +265,7 @@ fn element_cell<'a>(list: &ListView<'a>, element: u32, member: u32) -> Cell<'a> 
 }
 
 impl PreparedTest {
-    fn new(test: &Test) -> Result<Self, TestError> {
+    fn new(test: &Test, of_text: bool) -> Result<Self, TestError> {
         Ok(match test {
             Test::Str { op, literals, fold } => {
                 check_literals(literals.len(), literals.iter().map(String::len))?;
@@ -235,21 +280,16 @@ impl PreparedTest {
             }
             Test::Cidr(ranges) => {
                 check_literals(ranges.len(), ranges.iter().map(|_| size_of::<Range>()))?;
-                Self::Ranges(ranges.iter().map(Range::new).collect::<Result<_, _>>()?)
+                let ranges = ranges.iter().map(Range::new).collect::<Result<_, _>>()?;
+                if of_text { Self::TextRanges(ranges) } else { Self::Ranges(ranges) }
             }
-            Test::Int { cmp, values } => {
-                check_literals(values.len(), values.iter().map(|_| size_of::<i64>()))?;
-                match (cmp, values.as_slice()) {
-                    (cmp, [value]) => Self::Compare(*cmp, *value),
-                    (Cmp::Eq, values) => {
-                        let mut values = values.to_vec();
-                        values.sort_unstable();
-                        values.dedup();
-                        Self::OneOf(values)
-                    }
-                    _ => return Err(TestError::SeveralOrdered),
-                }
+            Test::Int { cmp, values } => Self::Int(Ints::new(*cmp, values)?),
+            Test::Number { cmp, value } => {
+                check_literals(1, std::iter::once(value.len()))?;
+                Self::TextNumber(*cmp, Number::new(value).ok_or_else(|| TestError::Number(regex::shortened(value)))?)
             }
+            Test::Time { part, cmp, values } if of_text => Self::TextTime(*part, Ints::new(*cmp, values)?),
+            Test::Time { part, cmp, values } => Self::Time(*part, Ints::new(*cmp, values)?),
             Test::Exists => Self::Exists,
         })
     }
@@ -278,13 +318,22 @@ impl PreparedTest {
         match self {
             Self::Text(test) => test.decide(cell.raw, cell.bytes?, complete, scratch),
             Self::Bytes(literals) => equals_any(literals, cell.bytes?, complete),
-            Self::Ranges(ranges) if complete => {
+            Self::Int(numbers) => Some(numbers.decide(cell.raw.cast_signed())),
+            Self::Time(part, numbers) => Some(numbers.decide(time::of_nanoseconds(*part, cell.raw.cast_signed()))),
+            // What is cut off may be what makes it a number or not.
+            Self::Ranges(_) | Self::TextRanges(_) | Self::TextNumber(..) | Self::TextTime(..) if !complete => None,
+            Self::Ranges(ranges) => {
                 let address = address::mapped(cell.bytes?)?;
                 Some(ranges.iter().any(|range| range.contains(address)))
             }
-            Self::Ranges(_) => None,
-            Self::Compare(cmp, value) => Some(compare(*cmp, cell.raw.cast_signed(), *value)),
-            Self::OneOf(values) => Some(values.binary_search(&cell.raw.cast_signed()).is_ok()),
+            Self::TextRanges(ranges) => {
+                let address = address::of_text(cell.bytes?);
+                Some(address.is_some_and(|address| ranges.iter().any(|range| range.contains(address))))
+            }
+            Self::TextNumber(cmp, number) => Some(number.compared(cell.bytes?).is_some_and(|order| holds(*cmp, order))),
+            Self::TextTime(part, numbers) => {
+                Some(time::of_text(*part, cell.bytes?).is_some_and(|number| numbers.decide(number)))
+            }
             Self::Exists => Some(present),
         }
     }
@@ -304,14 +353,14 @@ fn check_literals(count: usize, lengths: impl Iterator<Item = usize>) -> Result<
     Ok(())
 }
 
-fn compare(cmp: Cmp, left: i64, right: i64) -> bool {
+fn holds(cmp: Cmp, order: Ordering) -> bool {
     match cmp {
-        Cmp::Eq => left == right,
-        Cmp::Ne => left != right,
-        Cmp::Lt => left < right,
-        Cmp::Le => left <= right,
-        Cmp::Gt => left > right,
-        Cmp::Ge => left >= right,
+        Cmp::Eq => order.is_eq(),
+        Cmp::Ne => order.is_ne(),
+        Cmp::Lt => order.is_lt(),
+        Cmp::Le => order.is_le(),
+        Cmp::Gt => order.is_gt(),
+        Cmp::Ge => order.is_ge(),
     }
 }
 
@@ -335,16 +384,24 @@ pub(crate) fn type_name(ty: FieldType) -> String {
     }
 }
 
+fn is_text(ty: FieldType) -> bool {
+    matches!(ty, FieldType::Scalar(Scalar::Str | Scalar::Path) | FieldType::List(Scalar::Str | Scalar::Path))
+}
+
 /// Whether a test can be applied to a value of this type.
-pub fn check_type(test: &Test, ty: FieldType) -> Result<(), TestError> {
+fn check_type(test: &Test, ty: FieldType) -> Result<(), TestError> {
     let (name, suits) = match (test, ty) {
         (Test::Exists, _) => return Ok(()),
         (_, FieldType::Records(_)) => ("values", false),
-        (Test::Str { .. }, FieldType::Scalar(scalar) | FieldType::List(scalar)) => {
-            ("text", matches!(scalar, Scalar::Str | Scalar::Path))
-        }
+        (Test::Str { .. }, _) => ("text", is_text(ty)),
         (Test::Bytes(_), FieldType::Scalar(scalar) | FieldType::List(scalar)) => ("bytes", scalar == Scalar::Bytes),
-        (Test::Cidr(_), FieldType::Scalar(scalar) | FieldType::List(scalar)) => ("addresses", scalar == Scalar::Ip),
+        (Test::Cidr(_), FieldType::Scalar(scalar) | FieldType::List(scalar)) => {
+            ("addresses", scalar == Scalar::Ip || is_text(ty))
+        }
+        (Test::Number { .. }, _) => ("text that is a number", is_text(ty)),
+        (Test::Time { .. }, FieldType::Scalar(scalar) | FieldType::List(scalar)) => {
+            ("times", scalar == Scalar::Time || is_text(ty))
+        }
         (Test::Int { .. }, FieldType::Scalar(scalar) | FieldType::List(scalar)) => (
             "numbers",
             match scalar {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use trapline_vm::predicate::{MASKS_MAX, PREDICATES_MAX, StrOp, Test};
-use trapline_vm::record::{FamilyId, Slot};
+use trapline_vm::record::{FamilyId, FieldType, Slot};
 
+use super::number::Number;
 use super::{Matcher, Shape, TestError, text};
 
 /// Number of a two-bit predicate in its domain: the place of its bits.
@@ -87,13 +88,19 @@ impl PredicateTable {
         Self { limits, ..Self::default() }
     }
 
-    /// The number of a predicate, new or known. The test must suit the field (see [`super::check_type`]).
-    pub fn intern(&mut self, family: FamilyId, slot: Slot, shape: Shape, test: &Test) -> Result<Interned, InternError> {
+    /// The number of a predicate, new or known, on values of type `ty`.
+    pub fn intern(
+        &mut self,
+        family: FamilyId,
+        slot: Slot,
+        (shape, ty): (Shape, FieldType),
+        test: &Test,
+    ) -> Result<Interned, InternError> {
         let key = Key { family, slot, shape, test: canonical(test) };
         if let Some(number) = self.numbers.get(&key) {
             return Ok(*number);
         }
-        let matcher = Arc::new(Matcher::new(slot, shape, &key.test)?);
+        let matcher = Arc::new(Matcher::new(slot, shape, ty, &key.test)?);
         let number = match shape {
             Shape::Value | Shape::AnyElement => {
                 let next = u32::try_from(self.bits.len()).unwrap_or(u32::MAX);
@@ -171,9 +178,14 @@ fn canonical(test: &Test) -> Test {
             ranges.sort_unstable_by_key(|range| (range.address, range.prefix));
             ranges.dedup();
         }
-        Test::Int { values, .. } => {
+        Test::Int { values, .. } | Test::Time { values, .. } => {
             values.sort_unstable();
             values.dedup();
+        }
+        Test::Number { value, .. } => {
+            if let Some(number) = Number::new(value) {
+                *value = number.to_string();
+            }
         }
         Test::Exists => {}
     }

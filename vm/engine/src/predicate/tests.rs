@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use trapline_vm::predicate::{Cidr, StrOp};
+use trapline_vm::predicate::{Cidr, StrOp, TimePart};
 use trapline_vm::record::{
     Cell as Written, ENUM_OTHER, ElementId, EnumId, LIST_LEN_MAX, LONG_STRING_LEN_MAX, RECORD_LEN_MAX, RecordHeader,
     RecordWriter, Value,
@@ -11,6 +11,7 @@ use trapline_vm::record::{
 
 use super::*;
 
+const STR: FieldType = FieldType::Scalar(Scalar::Str);
 const HEADER: RecordHeader = RecordHeader { digest: 0, class: 0, os: None, time_ns: 0, sequence: 0 };
 
 /// A record whose only slot holds this.
@@ -23,13 +24,24 @@ fn record(cell: &Written<'_>) -> Vec<u8> {
     bytes
 }
 
+/// A type that a test suits.
+fn suited(test: &Test) -> FieldType {
+    FieldType::Scalar(match test {
+        Test::Str { .. } | Test::Number { .. } | Test::Exists => Scalar::Str,
+        Test::Bytes(_) => Scalar::Bytes,
+        Test::Cidr(_) => Scalar::Ip,
+        Test::Time { .. } => Scalar::Time,
+        Test::Int { .. } => Scalar::Int,
+    })
+}
+
 fn bits(shape: Shape, test: &Test, cell: &Written<'_>) -> Option<bool> {
-    let matcher = Matcher::new(Slot(0), shape, test).unwrap();
+    let matcher = Matcher::new(Slot(0), shape, suited(test), test).unwrap();
     matcher.bits(&RecordView::new(&record(cell)).unwrap(), &mut Scratch::default())
 }
 
 fn mask(shape: Shape, test: &Test, cell: &Written<'_>) -> MaskBits {
-    let matcher = Matcher::new(Slot(0), shape, test).unwrap();
+    let matcher = Matcher::new(Slot(0), shape, suited(test), test).unwrap();
     matcher.mask(&RecordView::new(&record(cell)).unwrap(), &mut Scratch::default())
 }
 
@@ -288,7 +300,7 @@ fn address_ranges() {
     for (address, prefix) in [(IpAddr::V4(Ipv4Addr::LOCALHOST), 33), (IpAddr::V6(Ipv6Addr::LOCALHOST), 129)] {
         let test = Test::Cidr(vec![Cidr { address, prefix }]);
         assert_eq!(
-            Matcher::new(Slot(0), Shape::Value, &test).unwrap_err(),
+            Matcher::new(Slot(0), Shape::Value, suited(&test), &test).unwrap_err(),
             TestError::Prefix { address, prefix },
             "{address}/{prefix}"
         );
@@ -318,7 +330,7 @@ fn numbers() {
     assert_eq!(bits(Shape::Value, &several, &Written::Present(Value::Int(-3))), Some(true));
     assert_eq!(bits(Shape::Value, &several, &Written::Present(Value::Int(0))), Some(false));
     let ordered = Test::Int { cmp: Cmp::Lt, values: vec![1, 2] };
-    assert_eq!(Matcher::new(Slot(0), Shape::Value, &ordered).unwrap_err(), TestError::SeveralOrdered);
+    assert_eq!(Matcher::new(Slot(0), Shape::Value, suited(&ordered), &ordered).unwrap_err(), TestError::SeveralOrdered);
 }
 
 #[test]
@@ -412,7 +424,7 @@ fn slots_that_point_outside_the_record_are_unknown() {
         let at = Slot(0).offset() as usize;
         bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(raw));
         let view = RecordView::new(&bytes).unwrap();
-        let matcher = |shape| Matcher::new(Slot(0), shape, &text(Contains, &["a"], true)).unwrap();
+        let matcher = |shape| Matcher::new(Slot(0), shape, STR, &text(Contains, &["a"], true)).unwrap();
         for shape in [Shape::Value, Shape::AnyElement] {
             assert_eq!(matcher(shape).bits(&view, &mut Scratch::default()), None, "{raw:x} {shape:?}");
         }
@@ -426,13 +438,13 @@ fn slots_that_point_outside_the_record_are_unknown() {
 fn limits_of_a_test() {
     let count = |count: usize| {
         let literals = (0..count).map(|number| format!("{number}")).collect();
-        PreparedTest::new(&Test::Str { op: Equals, literals, fold: false }).map(|_| ())
+        PreparedTest::new(&Test::Str { op: Equals, literals, fold: false }, true).map(|_| ())
     };
     assert_eq!(count(0), Err(TestError::Empty));
     assert_eq!(count(LITERALS_MAX - 1), Ok(()));
     assert_eq!(count(LITERALS_MAX), Ok(()));
     assert_eq!(count(LITERALS_MAX + 1), Err(TestError::TooMany(LITERALS_MAX + 1)));
-    let len = |len: usize| PreparedTest::new(&Test::Bytes(vec![vec![0; len]])).map(|_| ());
+    let len = |len: usize| PreparedTest::new(&Test::Bytes(vec![vec![0; len]]), false).map(|_| ());
     assert_eq!(len(LITERALS_LEN_MAX - 1), Ok(()));
     assert_eq!(len(LITERALS_LEN_MAX), Ok(()));
     assert_eq!(len(LITERALS_LEN_MAX + 1), Err(TestError::TooLong(LITERALS_LEN_MAX + 1)));
@@ -440,7 +452,7 @@ fn limits_of_a_test() {
 
 #[test]
 fn limits_of_a_regular_expression() {
-    let refusal = |pattern: &str| match PreparedTest::new(&text(Regex, &[pattern], false)) {
+    let refusal = |pattern: &str| match PreparedTest::new(&text(Regex, &[pattern], false), true) {
         Ok(_) => None,
         Err(TestError::Regex { reason, .. }) => Some(reason),
         Err(other) => panic!("{other}"),
@@ -459,9 +471,76 @@ fn limits_of_a_regular_expression() {
 }
 
 #[test]
+fn text_that_is_an_address_a_number_or_a_time() {
+    let of = |test: &Test, cell: &Written<'_>| {
+        let matcher = Matcher::new(Slot(0), Shape::Value, STR, test).unwrap();
+        matcher.bits(&RecordView::new(&record(cell)).unwrap(), &mut Scratch::default())
+    };
+    let decided = |test: &Test, value: &str| of(test, &Written::Present(Value::Str(value))).expect("it is whole");
+    let range = |address: &str, prefix| Test::Cidr(vec![Cidr { address: address.parse().unwrap(), prefix }]);
+    for (address, prefix, value, expected) in [
+        ("10.0.0.0", 8, "10.1.2.3", true),
+        ("10.0.0.0", 8, " 10.1.2.3 ", true),
+        ("10.0.0.0", 8, "11.1.2.3", false),
+        ("10.0.0.0", 8, "::ffff:10.1.2.3", true),
+        ("10.0.0.0", 8, "::10.1.2.3", false),
+        ("10.0.0.0", 8, "10.1.2", false),
+        ("10.0.0.0", 8, "10.1.2.3:80", false),
+        ("10.0.0.0", 8, "10.1.2.3%1", false),
+        ("0.0.0.0", 0, "-", false),
+        ("0.0.0.0", 0, "", false),
+        ("0.0.0.0", 0, "fe80::1", false),
+        ("fe80::", 10, "fe80::1%eth0", true),
+        ("fe80::", 10, "FE80:0:0::1", true),
+        ("::", 0, "10.1.2.3", true),
+        ("::", 0, "1::2", true),
+        ("::", 0, "localhost", false),
+    ] {
+        assert_eq!(decided(&range(address, prefix), value), expected, "{address}/{prefix} {value:?}");
+    }
+    let number = |cmp, value: &str| Test::Number { cmp, value: value.to_owned() };
+    for (cmp, than, value, expected) in [
+        (Cmp::Gt, "3389", "33890", true),
+        (Cmp::Gt, "3389", "3389", false),
+        (Cmp::Ge, "3389", "3389.0", true),
+        (Cmp::Lt, "-0.5", "-1", true),
+        (Cmp::Le, "0.5", "0.51", false),
+        (Cmp::Ne, "5", "5.0", false),
+        (Cmp::Ne, "5", "x", false),
+        (Cmp::Lt, "5", "", false),
+        (Cmp::Ge, "500", "0x1f4", true),
+    ] {
+        assert_eq!(decided(&number(cmp, than), value), expected, "{value:?} {cmp:?} {than}");
+    }
+    let hour = |cmp, values: &[i64]| Test::Time { part: TimePart::Hour, cmp, values: values.to_vec() };
+    assert!(decided(&hour(Cmp::Eq, &[22, 23]), "2026-03-01T23:10:00+05:00"));
+    assert!(decided(&hour(Cmp::Lt, &[6]), "2026-03-01 05:59:59.9"));
+    assert!(!decided(&hour(Cmp::Lt, &[6]), "2026-03-01"));
+    assert!(!decided(&hour(Cmp::Ne, &[6]), "noon"));
+    let time = Written::Present(Value::Time(82_800_000_000_000));
+    assert_eq!(bits(Shape::Value, &hour(Cmp::Eq, &[23]), &time), Some(true));
+    assert_eq!(bits(Shape::Value, &hour(Cmp::Lt, &[23]), &time), Some(false));
+    for test in [range("10.0.0.0", 8), number(Cmp::Gt, "1"), hour(Cmp::Eq, &[1])] {
+        assert_eq!(of(&test, &Written::Truncated(Value::Str("10.1.2.3"))), None, "{test:?}");
+        assert_eq!(of(&test, &Written::Lost), None);
+        assert_eq!(of(&test, &Written::Absent), None);
+    }
+    assert_eq!(
+        Matcher::new(Slot(0), Shape::Value, STR, &number(Cmp::Lt, "many")).unwrap_err(),
+        TestError::Number("many".to_owned())
+    );
+    assert_eq!(
+        Matcher::new(Slot(0), Shape::Value, STR, &hour(Cmp::Lt, &[1, 2])).unwrap_err(),
+        TestError::SeveralOrdered
+    );
+}
+
+#[test]
 fn tests_suit_types() {
     let string = text(Equals, &["a"], false);
     let int = Test::Int { cmp: Cmp::Eq, values: vec![1] };
+    let number = Test::Number { cmp: Cmp::Eq, value: "1".to_owned() };
+    let hour = Test::Time { part: TimePart::Hour, cmp: Cmp::Eq, values: vec![1] };
     let scalars = [
         (Scalar::Bool, "numbers"),
         (Scalar::Int, "numbers"),
@@ -480,7 +559,9 @@ fn tests_suit_types() {
             assert_eq!(check_type(&string, ty).is_ok(), kind == "text", "{ty:?}");
             assert_eq!(check_type(&int, ty).is_ok(), kind == "numbers", "{ty:?}");
             assert_eq!(check_type(&Test::Bytes(vec![]), ty).is_ok(), kind == "bytes", "{ty:?}");
-            assert_eq!(check_type(&Test::Cidr(vec![]), ty).is_ok(), kind == "addresses", "{ty:?}");
+            assert_eq!(check_type(&Test::Cidr(vec![]), ty).is_ok(), matches!(kind, "addresses" | "text"), "{ty:?}");
+            assert_eq!(check_type(&number, ty).is_ok(), kind == "text", "{ty:?}");
+            assert_eq!(check_type(&hour, ty).is_ok(), kind == "text" || scalar == Scalar::Time, "{ty:?}");
         }
     }
     assert_eq!(check_type(&Test::Exists, FieldType::Records(ElementId(0))), Ok(()));
@@ -520,14 +601,14 @@ mod table {
     use super::*;
 
     fn intern(table: &mut PredicateTable, shape: Shape, literal: &str) -> Result<Interned, InternError> {
-        table.intern(FamilyId(0), Slot(0), shape, &text(Equals, &[literal], true))
+        table.intern(FamilyId(0), Slot(0), (shape, STR), &text(Equals, &[literal], true))
     }
 
     #[test]
     fn equal_predicates_have_one_number() {
         let mut table = PredicateTable::default();
         let mut number =
-            |family, slot, shape, test: &Test| table.intern(FamilyId(family), Slot(slot), shape, test).unwrap();
+            |family, slot, shape, test: &Test| table.intern(FamilyId(family), Slot(slot), (shape, STR), test).unwrap();
         let test = text(Equals, &["b", "A"], true);
         let first = number(0, 0, Shape::Value, &test);
         assert_eq!(first, Interned::Bits(PredicateId(0)));
@@ -581,7 +662,7 @@ mod table {
         assert_eq!(intern(&mut table, Shape::Elements, "new"), Err(InternError::MasksFull(MASKS_MAX)));
         for number in 0..PREDICATES_MAX {
             let test = Test::Int { cmp: Cmp::Eq, values: vec![i64::from(number)] };
-            let interned = table.intern(FamilyId(0), Slot(0), Shape::Value, &test);
+            let interned = table.intern(FamilyId(0), Slot(0), (Shape::Value, suited(&test)), &test);
             assert_eq!(interned, Ok(Interned::Bits(PredicateId(number))));
         }
         assert_eq!(intern(&mut table, Shape::Value, "new"), Err(InternError::PredicatesFull(PREDICATES_MAX)));
@@ -607,7 +688,7 @@ mod table {
 fn globs_at_and_over_their_limits() {
     let refused = |literals: &[String]| {
         let test = Test::Str { op: Like, literals: literals.to_vec(), fold: false };
-        Matcher::new(Slot(0), Shape::Value, &test).err().map(|error| error.to_string())
+        Matcher::new(Slot(0), Shape::Value, suited(&test), &test).err().map(|error| error.to_string())
     };
     for (len, good) in [(LIKE_RUN_LEN_MAX - 1, true), (LIKE_RUN_LEN_MAX, true), (LIKE_RUN_LEN_MAX + 1, false)] {
         let run = format!("{}?", "é".repeat(len - 1));
@@ -634,7 +715,7 @@ fn regexes_at_and_over_their_limits() {
     for (count, good) in [(REGEXES_MAX - 1, true), (REGEXES_MAX, true), (REGEXES_MAX + 1, false)] {
         let literals = (0..count).map(|number| format!("x{number}")).collect();
         let test = Test::Str { op: Regex, literals, fold: false };
-        assert_eq!(Matcher::new(Slot(0), Shape::Value, &test).is_ok(), good, "{count}");
+        assert_eq!(Matcher::new(Slot(0), Shape::Value, suited(&test), &test).is_ok(), good, "{count}");
     }
     // 1024 places and one more for the test see half of the longest value, less a bit.
     let pattern = "b{1023}c";
@@ -790,7 +871,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_a_value(op in operator(), literal in short_text(6), bytes in proptest::collection::vec(any::<u8>(), 0..24), fold: bool, complete: bool) {
-        let test = PreparedTest::new(&text(op, &[&literal], fold)).unwrap();
+        let test = PreparedTest::new(&text(op, &[&literal], fold), true).unwrap();
         let state = if complete { state::PRESENT } else { state::PRESENT | state::TRUNCATED };
         let decided = test.decide(&Cell { state, raw: 0, bytes: Some(&bytes) }, &mut Scratch::default());
         prop_assert!(!complete || decided.is_some());
@@ -804,7 +885,7 @@ proptest! {
         let view = RecordView::new(&bytes).unwrap();
         for shape in [Shape::Value, Shape::AnyElement, Shape::Elements, Shape::Member { member: 1, members: 3 }] {
             for slot in 0..8 {
-                let matcher = Matcher::new(Slot(slot), shape, &text(Contains, &[&literal], true)).unwrap();
+                let matcher = Matcher::new(Slot(slot), shape, STR, &text(Contains, &[&literal], true)).unwrap();
                 let mut scratch = Scratch::default();
                 let mask = matcher.mask(&view, &mut scratch);
                 prop_assert_eq!(mask.truth & !mask.known, 0);

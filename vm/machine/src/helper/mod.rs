@@ -46,11 +46,12 @@ pub const UNKNOWN: u64 = 2;
 pub const STR_TEST_FOLD: u64 = 0x100;
 /// Flag of `str_test`: the left slot is a list of strings; any element will do.
 pub const STR_TEST_LIST: u64 = 0x200;
-
 /// Flag of `str_test`: both slots are addresses, an IPv4 one equal to its IPv4-mapped IPv6 form.
 pub const STR_TEST_IP: u64 = 0x400;
+/// Flag of `str_test`: the right slot is a list of strings; any element will do.
+pub const STR_TEST_RIGHT_LIST: u64 = 0x800;
 /// All flags of `str_test`.
-const STR_TEST_FLAGS: u64 = STR_TEST_FOLD | STR_TEST_LIST | STR_TEST_IP;
+const STR_TEST_FLAGS: u64 = STR_TEST_FOLD | STR_TEST_LIST | STR_TEST_IP | STR_TEST_RIGHT_LIST;
 
 /// Bytes of work that one fuel pays for.
 pub const WORK_BYTES_PER_FUEL: u32 = 16;

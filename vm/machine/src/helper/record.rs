@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     Arguments, FALSE, HelperContext, KnownArguments, STR_TEST_FLAGS, STR_TEST_FOLD, STR_TEST_IP, STR_TEST_LIST,
-    Scratch, TRUE, UNKNOWN,
+    STR_TEST_RIGHT_LIST, Scratch, TRUE, UNKNOWN,
 };
 use crate::predicate::StrOp;
 use crate::record::{LIST_LEN_MAX, LONG_STRING_LEN_MAX, ListView, RECORD_LEN_MAX, RecordView, Slot, state};
@@ -59,38 +59,29 @@ fn elements<'m>(record: &RecordView<'m>, slot: Slot) -> Option<(ListView<'m>, u3
 
 struct StrTest<'m> {
     record: RecordView<'m>,
-    left: Slot,
-    right: Option<Known<'m>>,
+    left: Side,
+    right: Side,
     op: StrOp,
     fold: bool,
-    list: bool,
     ip: bool,
 }
 
-impl<'m> StrTest<'m> {
-    fn new(context: &HelperContext<'m>, args: &Arguments) -> Result<Self, Trap> {
-        let record = context.record(args[0])?;
-        let op = match args[3] & !STR_TEST_FLAGS {
-            0 => StrOp::Equals,
-            1 => StrOp::Contains,
-            2 => StrOp::StartsWith,
-            3 => StrOp::EndsWith,
-            _ => return Err(Trap::HelperArgument),
-        };
-        let right = Known::of_slot(&record, slot(args[2])?);
-        let has = |flag: u64| args[3] & flag != 0;
-        let (fold, list, ip) = (has(STR_TEST_FOLD), has(STR_TEST_LIST), has(STR_TEST_IP));
-        Ok(Self { record, left: slot(args[1])?, right, op, fold, list, ip })
-    }
+/// A slot, and whether it is a list.
+#[derive(Clone, Copy)]
+struct Side {
+    slot: Slot,
+    is_list: bool,
+}
 
-    /// Calls `f` with each value on the left (None: not known) until it breaks. Elements beyond the caps are given
-    /// as one unknown value.
-    fn each_left(&self, mut f: impl FnMut(Option<Known<'m>>) -> bool) {
-        if !self.list {
-            f(Known::of_slot(&self.record, self.left));
+impl Side {
+    /// Calls `f` with each value (None: not known) until it breaks. Elements beyond the caps are given as one unknown
+    /// value.
+    fn each<'m>(self, record: &RecordView<'m>, mut f: impl FnMut(Option<Known<'m>>) -> bool) {
+        if !self.is_list {
+            f(Known::of_slot(record, self.slot));
             return;
         }
-        let Some((list, count, complete)) = elements(&self.record, self.left) else {
+        let Some((list, count, complete)) = elements(record, self.slot) else {
             f(None);
             return;
         };
@@ -112,56 +103,93 @@ impl<'m> StrTest<'m> {
             f(None);
         }
     }
+
+    /// Bytes that looking at all of its values counts for, and how many these are.
+    fn work(self, record: &RecordView<'_>) -> (u32, u32) {
+        let each = if self.is_list { ELEMENT_WORK } else { 0 };
+        let (mut bytes, mut count) = (0, 0);
+        self.each(record, |value| {
+            bytes += value.map_or(0, |value| value.len()) + each;
+            count += 1;
+            true
+        });
+        (bytes, count)
+    }
+}
+
+impl<'m> StrTest<'m> {
+    fn new(context: &HelperContext<'m>, args: &Arguments) -> Result<Self, Trap> {
+        let record = context.record(args[0])?;
+        let op = match args[3] & !STR_TEST_FLAGS {
+            0 => StrOp::Equals,
+            1 => StrOp::Contains,
+            2 => StrOp::StartsWith,
+            3 => StrOp::EndsWith,
+            _ => return Err(Trap::HelperArgument),
+        };
+        let has = |flag: u64| args[3] & flag != 0;
+        let left = Side { slot: slot(args[1])?, is_list: has(STR_TEST_LIST) };
+        let right = Side { slot: slot(args[2])?, is_list: has(STR_TEST_RIGHT_LIST) };
+        Ok(Self { record, left, right, op, fold: has(STR_TEST_FOLD), ip: has(STR_TEST_IP) })
+    }
 }
 
 pub(super) fn str_test_work(context: &HelperContext<'_>, args: &Arguments) -> Result<u32, Trap> {
     let test = StrTest::new(context, args)?;
-    let mut bytes = test.right.map_or(0, |right| right.len());
-    test.each_left(|value| {
-        bytes += value.map_or(0, |value| value.len()) + if test.list { ELEMENT_WORK } else { 0 };
-        true
-    });
-    Ok(bytes)
+    let (left, _) = test.left.work(&test.record);
+    let (right, count) = test.right.work(&test.record);
+    Ok(left.saturating_mul(count).saturating_add(right))
 }
 
 pub(super) fn str_test_work_max(known: &KnownArguments<'_>) -> u32 {
-    let left = match known.constants[3] {
-        Some(flags) if flags & STR_TEST_LIST == 0 => LONG_STRING_LEN_MAX,
-        _ => LIST_BYTES_MAX + (LIST_LEN_MAX + 1) * ELEMENT_WORK,
-    };
-    left + LONG_STRING_LEN_MAX
+    let is_list = |flag: u64| known.constants[3].is_none_or(|flags| flags & flag != 0);
+    // One more element for what is not known.
+    let (list, elements) = (LIST_BYTES_MAX + (LIST_LEN_MAX + 1) * ELEMENT_WORK, LIST_LEN_MAX + 1);
+    let left = if is_list(STR_TEST_LIST) { list } else { LONG_STRING_LEN_MAX };
+    if is_list(STR_TEST_RIGHT_LIST) { left * elements + list } else { left + LONG_STRING_LEN_MAX }
 }
 
 pub(super) fn str_test(context: &mut HelperContext<'_>, args: &Arguments) -> Result<u64, Trap> {
     let test = StrTest::new(context, args)?;
-    let Some(right) = test.right else { return Ok(UNKNOWN) };
-    let Scratch { left: left_folded, right: right_folded } = &mut *context.scratch;
-    let right_text = std::str::from_utf8(right.bytes).ok();
-    if test.fold {
-        let Some(text) = right_text else { return Ok(UNKNOWN) };
-        right_folded.clear();
-        fold_str_into(text, right_folded);
-    }
     let mut answer = FALSE;
-    test.each_left(|left| {
-        let one = match left {
-            None => UNKNOWN,
-            Some(left) if test.ip => compare_addresses(test.op, left, right),
-            Some(left) if test.fold => match std::str::from_utf8(left.bytes) {
-                Ok(text) => {
-                    left_folded.clear();
-                    fold_str_into(text, left_folded);
-                    let folded = Known { bytes: left_folded.as_bytes(), ..left };
-                    compare(test.op, folded, Known { bytes: right_folded.as_bytes(), ..right })
-                }
-                Err(_) => UNKNOWN,
-            },
-            Some(left) => compare(test.op, left, right),
-        };
+    test.right.each(&test.record, |right| {
+        let one = right.map_or(UNKNOWN, |right| test.left_against(right, &mut *context.scratch));
         answer = if one == TRUE { TRUE } else { answer.max(one) };
         one != TRUE
     });
     Ok(answer)
+}
+
+impl<'m> StrTest<'m> {
+    /// Any value on the left against one on the right.
+    fn left_against(&self, right: Known<'m>, scratch: &mut Scratch) -> u64 {
+        let Scratch { left: left_folded, right: right_folded } = scratch;
+        if self.fold {
+            let Ok(text) = std::str::from_utf8(right.bytes) else { return UNKNOWN };
+            right_folded.clear();
+            fold_str_into(text, right_folded);
+        }
+        let mut answer = FALSE;
+        self.left.each(&self.record, |left| {
+            let one = match left {
+                None => UNKNOWN,
+                Some(left) if self.ip => compare_addresses(self.op, left, right),
+                Some(left) if self.fold => match std::str::from_utf8(left.bytes) {
+                    Ok(text) => {
+                        left_folded.clear();
+                        fold_str_into(text, left_folded);
+                        let folded = Known { bytes: left_folded.as_bytes(), ..left };
+                        compare(self.op, folded, Known { bytes: right_folded.as_bytes(), ..right })
+                    }
+                    Err(_) => UNKNOWN,
+                },
+                Some(left) => compare(self.op, left, right),
+            };
+            answer = if one == TRUE { TRUE } else { answer.max(one) };
+            one != TRUE
+        });
+        answer
+    }
 }
 
 /// Three-valued comparison of two values of which the end may be missing.

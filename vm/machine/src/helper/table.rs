@@ -89,7 +89,7 @@ pub static HELPERS: &[Helper] = &[
         args: &[ArgType::Record, ArgType::Slot, ArgType::Slot, ArgType::ConstMask(STR_TEST_FLAGS | 3)],
         returns: THREE_VALUED,
         invalidates: Invalidates::Nothing,
-        cost: "the bytes of both values; for each element of a list 8 more",
+        cost: "the bytes of both values; for each element of a list 8 more; those on the left once for each on the right",
         work: Work::Bytes { of: record::str_test_work, most: record::str_test_work_max },
         source: LANGUAGE,
         run: Run::Values(record::str_test),

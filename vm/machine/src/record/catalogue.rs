@@ -2,13 +2,18 @@
 //!
 //! A *class* is what happened (`process.exec`); its *family* is the first component of its name (`process`).
 //! Every event of one family has the same record layout: a field has the same slot in each of them, for one
-//! version of the catalogue. Names below an *open prefix* (`winlog.event_data.`) need no entry: they are strings
-//! and get append-only slots when a program first asks for one (see [`super::Layouts`]).
+//! version of the catalogue. Names below an *open prefix* (`winlog.event_data.`) need no entry: they are strings, or
+//! with [`VALUES_PREFIX`] before them lists of strings, and get append-only slots when a program first asks for one
+//! (see [`super::Layouts`]).
 
 use std::collections::HashMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+
+/// Before an open name: all values that the event has under it, as a list. `raw.groups` is one text, and
+/// `values.raw.groups` the texts that it is made of.
+pub const VALUES_PREFIX: &str = "values.";
 
 /// Index of a field in [`Catalogue::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,7 +163,8 @@ pub struct Catalogue {
     pub classes: Vec<Class>,
     /// All families.
     pub families: Vec<Family>,
-    /// Prefixes (each ends in a dot) below which any name is a field of type `str`.
+    /// Prefixes (each ends in a dot) below which any name is a field of type `str`, or `list<str>` with
+    /// [`VALUES_PREFIX`] before it.
     pub open_prefixes: Vec<String>,
     field_index: HashMap<String, FieldId>,
     class_index: HashMap<String, ClassId>,
@@ -320,7 +326,17 @@ impl Catalogue {
 
     /// Whether the name lies below an open prefix.
     pub fn is_open(&self, name: &str) -> bool {
-        self.open_prefixes.iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix.as_str()))
+        self.open_type(name).is_some()
+    }
+
+    /// The type of a name below an open prefix; None if it lies below none.
+    pub fn open_type(&self, name: &str) -> Option<FieldType> {
+        let (name, ty) = match name.strip_prefix(VALUES_PREFIX) {
+            Some(name) => (name, FieldType::List(Scalar::Str)),
+            None => (name, FieldType::Scalar(Scalar::Str)),
+        };
+        let below = |prefix: &String| name.len() > prefix.len() && name.starts_with(prefix.as_str());
+        self.open_prefixes.iter().any(below).then_some(ty)
     }
 
     fn compute_digest(&self) -> [u8; 32] {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Catalogue, FamilyId, FieldType, HEADER_LEN, Scalar, groups_len, slot_offset, state_offset};
+use super::{Catalogue, FamilyId, FieldType, HEADER_LEN, groups_len, slot_offset, state_offset};
 
 /// The place of a field in the records of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +56,7 @@ impl Layouts {
             return Some((Slot(self.catalogue.slot(family, id)?), self.catalogue.field(id).ty));
         }
         let slot = self.appended.get(usize::from(family.0))?.by_name.get(name)?;
-        Some((*slot, FieldType::Scalar(Scalar::Str)))
+        Some((*slot, self.catalogue.open_type(name)?))
     }
 
     /// The slot and type of a name in a family; an open name gets a slot if it has none.
@@ -65,15 +65,16 @@ impl Layouts {
         if let Some(found) = self.find(family, name) {
             return Some(found);
         }
-        if self.catalogue.field_id(name).is_some() || !self.catalogue.is_open(name) {
+        if self.catalogue.field_id(name).is_some() {
             return None;
         }
+        let ty = self.catalogue.open_type(name)?;
         let next = self.slot_count(family);
         if next >= SLOTS_MAX {
             return None;
         }
         self.appended[usize::from(family.0)].by_name.insert(name.to_owned(), Slot(next));
-        Some((Slot(next), FieldType::Scalar(Scalar::Str)))
+        Some((Slot(next), ty))
     }
 
     /// Slots of a record of this family.

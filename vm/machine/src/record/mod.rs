@@ -32,7 +32,7 @@ mod writer;
 
 pub use catalogue::{
     Catalogue, CatalogueError, Class, ClassId, ENUM_OTHER, Element, ElementId, EnumId, Enumeration, Family, FamilyId,
-    Field, FieldId, FieldType, Scalar,
+    Field, FieldId, FieldType, Scalar, VALUES_PREFIX,
 };
 pub use layout::{Layouts, SLOTS_MAX, Slot};
 pub use view::{ListView, RecordView};

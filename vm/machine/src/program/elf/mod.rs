@@ -34,7 +34,8 @@
 //! `trapline.predicates`: for each symbol in it one predicate: the field, the scope (`any`, `elements` or
 //! `member NAME`), the test, its arguments. Tests are `equals`, `contains`, `starts_with`, `ends_with`, `like`, `regex`,
 //! `under` (each also with `_fold`: Unicode simple case folding), `bytes` (hexadecimal), `cidr`, `int_eq`, `int_ne`,
-//! `int_lt`, `int_le`, `int_gt`, `int_ge` (decimal), `is` (names of values of an enumeration), and `exists`.
+//! `int_lt`, `int_le`, `int_gt`, `int_ge` (decimal), `number_lt` and the like (of text that is a number), `hour_lt` and
+//! the like (also `minute`, `day`, `week`, `month`, `year`: of a time, or text that is one), `is` (names of values of an enumeration), and `exists`.
 //!
 //! `trapline.fields`: pairs of strings: a field and the kind of value its reader takes it for (`number`, `string`,
 //! `bytes`, `ip`, `list`); reading refuses a catalogue in which it is another.

@@ -314,8 +314,7 @@ impl<'d> Reader<'_, 'd> {
                 let slot = catalogue.family_id(family).and_then(|family| catalogue.slot(family, field));
                 slot.map(|_| catalogue.field(field).ty).ok_or_else(unknown)
             }
-            None if catalogue.is_open(name) => Ok(FieldType::Scalar(Scalar::Str)),
-            None => Err(unknown()),
+            None => catalogue.open_type(name).ok_or_else(unknown),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test};
+use crate::predicate::{Cidr, Cmp, FieldRef, Predicate, Scope, StrOp, Test, TimePart};
 use crate::record::{ElementId, EnumId, FieldType, Os, Scalar};
 
 use super::RuleMeta;
@@ -173,14 +173,22 @@ const STR_OPS: [(&str, StrOp); 7] = [
     ("under", StrOp::Under),
 ];
 
-const CMPS: [(&str, Cmp); 6] = [
-    ("int_eq", Cmp::Eq),
-    ("int_ne", Cmp::Ne),
-    ("int_lt", Cmp::Lt),
-    ("int_le", Cmp::Le),
-    ("int_gt", Cmp::Gt),
-    ("int_ge", Cmp::Ge),
+/// Behind what is compared and an underscore: `int_eq`.
+const CMPS: [(&str, Cmp); 6] =
+    [("eq", Cmp::Eq), ("ne", Cmp::Ne), ("lt", Cmp::Lt), ("le", Cmp::Le), ("gt", Cmp::Gt), ("ge", Cmp::Ge)];
+
+const TIME_PARTS: [(&str, TimePart); 6] = [
+    ("minute", TimePart::Minute),
+    ("hour", TimePart::Hour),
+    ("day", TimePart::Day),
+    ("week", TimePart::Week),
+    ("month", TimePart::Month),
+    ("year", TimePart::Year),
 ];
+
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], wanted: &T) -> &'static str {
+    names.iter().find(|(_, known)| known == wanted).map_or("", |(name, _)| name)
+}
 
 /// The strings of a predicate, after its field: scope, test, arguments.
 pub(super) fn of_predicate(predicate: &Predicate) -> Vec<u8> {
@@ -192,8 +200,7 @@ pub(super) fn of_predicate(predicate: &Predicate) -> Vec<u8> {
     }
     match &predicate.test {
         Test::Str { op, literals, fold } => {
-            let name = STR_OPS.iter().find(|(_, known)| known == op).map_or("", |(name, _)| name);
-            push(&mut bytes, &format!("{name}{}", if *fold { "_fold" } else { "" }));
+            push(&mut bytes, &format!("{}{}", name_of(&STR_OPS, op), if *fold { "_fold" } else { "" }));
             literals.iter().for_each(|literal| push(&mut bytes, literal));
         }
         Test::Bytes(values) => {
@@ -205,7 +212,15 @@ pub(super) fn of_predicate(predicate: &Predicate) -> Vec<u8> {
             ranges.iter().for_each(|range| push(&mut bytes, &format!("{}/{}", range.address, range.prefix)));
         }
         Test::Int { cmp, values } => {
-            push(&mut bytes, CMPS.iter().find(|(_, known)| known == cmp).map_or("", |(name, _)| name));
+            push(&mut bytes, &format!("int_{}", name_of(&CMPS, cmp)));
+            values.iter().for_each(|value| push(&mut bytes, &value.to_string()));
+        }
+        Test::Number { cmp, value } => {
+            push(&mut bytes, &format!("number_{}", name_of(&CMPS, cmp)));
+            push(&mut bytes, value);
+        }
+        Test::Time { part, cmp, values } => {
+            push(&mut bytes, &format!("{}_{}", name_of(&TIME_PARTS, part), name_of(&CMPS, cmp)));
             values.iter().for_each(|value| push(&mut bytes, &value.to_string()));
         }
         Test::Exists => push(&mut bytes, "exists"),
@@ -236,10 +251,19 @@ pub(super) fn predicate(field: FieldRef, strings: &[String]) -> Result<Predicate
     };
     let test = if let Some((_, op)) = STR_OPS.iter().find(|(known, _)| *known == name) {
         Test::Str { op: *op, literals: arguments.to_vec(), fold }
-    } else if let Some((_, cmp)) = CMPS.iter().find(|(known, _)| known == test) {
-        let value = |text: &String| text.parse().map_err(|_| bad("a number of 64 bits", text));
-        let values: Vec<i64> = arguments.iter().map(value).collect::<Result<_, _>>()?;
-        Test::Int { cmp: *cmp, values }
+    } else if let Some((what, cmp)) = comparison(test) {
+        let numbers = || {
+            let value = |text: &String| text.parse().map_err(|_| bad("a number of 64 bits", text));
+            arguments.iter().map(value).collect::<Result<Vec<i64>, _>>()
+        };
+        let part = TIME_PARTS.iter().find(|(known, _)| *known == what).map(|(_, part)| *part);
+        match (what, part, arguments) {
+            ("int", ..) => Test::Int { cmp, values: numbers()? },
+            ("number", _, [value]) => Test::Number { cmp, value: value.clone() },
+            ("number", ..) => return Err(format!("`{test}` has {} arguments", arguments.len())),
+            (_, Some(part), _) => Test::Time { part, cmp, values: numbers()? },
+            (_, None, _) => return Err(format!("there is no test `{test}`")),
+        }
     } else {
         match test.as_str() {
             "bytes" => {
@@ -255,6 +279,12 @@ pub(super) fn predicate(field: FieldRef, strings: &[String]) -> Result<Predicate
         }
     };
     Ok(Predicate { field, scope, test })
+}
+
+/// What is compared, and how.
+fn comparison(test: &str) -> Option<(&str, Cmp)> {
+    let (what, cmp) = test.rsplit_once('_')?;
+    CMPS.iter().find(|(known, _)| *known == cmp).map(|(_, cmp)| (what, *cmp))
 }
 
 fn cidr(text: &str) -> Option<Cidr> {
@@ -382,6 +412,10 @@ mod tests {
         }
         for (_, cmp) in CMPS {
             tests.push(Test::Int { cmp, values: vec![i64::MIN, 0, i64::MAX] });
+            tests.push(Test::Number { cmp, value: "-0.5".into() });
+            for (_, part) in TIME_PARTS {
+                tests.push(Test::Time { part, cmp, values: vec![-1, 23] });
+            }
         }
         for test in tests {
             for scope in [Scope::Any, Scope::Elements, Scope::Member("c d".into())] {
@@ -402,6 +436,9 @@ mod tests {
         assert_eq!(refused(&["some", "contains", "a"]), "the scope is `any`, `elements` or `member NAME`, not `some`");
         assert_eq!(refused(&["any", "contains"]), "`contains` has 0 arguments");
         assert_eq!(refused(&["any", "int_eq", "x"]), "`x` is not a number of 64 bits");
+        assert_eq!(refused(&["any", "hour_eq", "x"]), "`x` is not a number of 64 bits");
+        assert_eq!(refused(&["any", "number_lt", "1", "2"]), "`number_lt` has 2 arguments");
+        assert_eq!(refused(&["any", "second_eq", "1"]), "there is no test `second_eq`");
         assert_eq!(refused(&["any", "cidr", "1.2.3.4/33"]), "`1.2.3.4/33` is not an address range");
         assert_eq!(refused(&["any", "bytes", "0"]), "`0` is not hexadecimal");
         assert_eq!(rules(b"id: x\0").unwrap_err(), "`id` stands before the first rule");
