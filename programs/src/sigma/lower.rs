@@ -17,8 +17,9 @@ use trapline_vm::record::{Catalogue, FieldType, Scalar};
 use super::condition::{self, Condition};
 use super::document::{Body, Filter, Header, Item, Located, Search, SigmaRule};
 use super::modifier::{self, Question, Test};
+use super::origin::Claim;
 use super::pattern::{Literal, Pattern};
-use super::stream::{Guard, How, Place, Stream};
+use super::stream::{Guard, How, Place, Providers, Stream, Wanted};
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir::{Absent, Expr, Leaf, LeafKind, Meta, Operand, Rule};
 use crate::lang::limits::LEAF_TEXT_MAX;
@@ -55,7 +56,7 @@ pub(crate) fn lower(
         })
         .collect();
     let detection = detection?;
-    let stream = match Stream::new(&rule.logsource, detection.event_ids().as_ref(), catalogue) {
+    let stream = match Stream::new(&rule.logsource, &detection.wanted(), catalogue) {
         Ok(stream) => stream,
         Err(unknown) => {
             let source = rule.logsource.source.as_ref().unwrap_or(source);
@@ -229,9 +230,10 @@ impl<'d> Detection<'d> {
         }
     }
 
-    /// The ids that an event must have one of, whatever else holds; None: any.
-    fn event_ids(&self) -> Option<BTreeSet<i64>> {
-        self.ids_of(&self.condition)
+    /// What is known of its events: the ids that one must have one of, whatever else holds, and whether fields tell them.
+    fn wanted(&self) -> Wanted {
+        let keywords = self.searches.iter().any(|(_, part)| part.has_keywords());
+        Wanted { ids: self.ids_of(&self.condition), keywords }
     }
 
     fn ids_of(&self, condition: &Condition) -> Option<BTreeSet<i64>> {
@@ -261,6 +263,13 @@ fn union(mut sets: impl Iterator<Item = Option<BTreeSet<i64>>>) -> Option<BTreeS
 }
 
 impl Part {
+    fn has_keywords(&self) -> bool {
+        match self {
+            Self::One(question) => question.field.is_none(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::has_keywords),
+        }
+    }
+
     fn event_ids(&self) -> Option<BTreeSet<i64>> {
         match self {
             Self::One(question) => event_ids(question),
@@ -325,6 +334,7 @@ fn question(item: &Item) -> Result<Question, modifier::Mistake> {
 /// A guard as a condition.
 fn guard_expr(guard: &Guard, line: u32) -> Expr {
     let leaf = |kind: LeafKind, text: &str| leaf(kind, line, text.to_owned());
+    let text = |name: &str| FieldRef { name: name.to_owned(), ty: FieldType::Scalar(Scalar::Str) };
     let is = |field: &FieldRef, values: &[String]| {
         let text = format!("{} is {}", field.name, values.join(" or "));
         leaf(LeafKind::Predicate(equals(field.clone(), values.to_vec())), &text)
@@ -333,13 +343,50 @@ fn guard_expr(guard: &Guard, line: u32) -> Expr {
         Guard::Is(field, values) => is(field, values),
         Guard::Windows(events) => {
             let id = FieldRef { name: "winlog.event_id".to_owned(), ty: FieldType::Scalar(Scalar::Int) };
-            let module = FieldRef { name: "event.module".to_owned(), ty: FieldType::Scalar(Scalar::Str) };
+            let module = text("event.module");
             let other = Expr::Not(Box::new(leaf(LeafKind::Exists(id.clone()), "winlog.event_id exists")));
             let ours = events.iter().map(|(name, ids)| {
                 let one_of = LeafKind::OneOf { field: id.clone(), values: ids.clone() };
                 Expr::And(vec![is(&module, std::slice::from_ref(name)), leaf(one_of, "winlog.event_id")])
             });
             one(std::iter::once(other).chain(ours).collect(), Expr::Or)
+        }
+        Guard::Channel(channels, providers) => {
+            let channel = text("winlog.channel");
+            let provider = text("winlog.provider_name");
+            let hidden = Expr::Or(vec![
+                is(&channel, &["ForwardedEvents".to_owned()]),
+                Expr::Not(Box::new(leaf(LeafKind::Exists(channel.clone()), "winlog.channel exists"))),
+            ]);
+            let writes = match providers {
+                Providers::These(names) => is(&provider, names),
+                Providers::AllBut(names) => Expr::Not(Box::new(is(&provider, names))),
+            };
+            Expr::Or(vec![is(&channel, channels), Expr::And(vec![hidden, writes])])
+        }
+        Guard::Origin { claims, has, or } => {
+            let exist = |fields: &[FieldRef]| {
+                let there =
+                    fields.iter().map(|field| leaf(LeafKind::Exists(field.clone()), &format!("{} exists", field.name)));
+                one(there.collect(), Expr::Or)
+            };
+            let silent = if has.is_empty() { Expr::Const(true) } else { exist(has) };
+            let says = claims.iter().rev().fold(silent, |next, Claim { fields, equal, begins }| {
+                let mut parts: Vec<Expr> = Vec::new();
+                for field in fields {
+                    if !equal.is_empty() {
+                        parts.push(is(field, equal));
+                    }
+                    if !begins.is_empty() {
+                        let shown = format!("{} begins with {}", field.name, begins.join(" or "));
+                        let predicate = strings(field.clone(), StrOp::StartsWith, begins.clone(), true);
+                        parts.push(leaf(LeafKind::Predicate(predicate), &shown));
+                    }
+                }
+                parts.push(Expr::And(vec![Expr::Not(Box::new(exist(fields))), next]));
+                Expr::Or(parts)
+            });
+            if or.is_empty() { says } else { Expr::Or(vec![exist(or), says]) }
         }
     }
 }

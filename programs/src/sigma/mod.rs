@@ -17,6 +17,7 @@ mod correlation;
 mod document;
 mod lower;
 mod modifier;
+mod origin;
 mod pattern;
 mod pipeline;
 mod stream;

@@ -4,15 +4,18 @@
 //! that the log source stands for, and yields *places*, best first: fields of the catalogue that hold the raw value, and
 //! at last the raw value itself. Which of them answers a test exactly is the test's business: a field of the catalogue
 //! takes Windows' `-` for absent, say, which is the same to a test that `-` does not pass, and not to one that it does.
+//!
+//! Events that no class describes are told apart by what they say of where they come from: [`super::origin`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 use trapline_vm::predicate::FieldRef;
-use trapline_vm::record::{Catalogue, ClassId, FieldType, Os, OsSet, Scalar};
+use trapline_vm::record::{Catalogue, ClassId, FieldType, Os, OsSet, Scalar, VALUES_PREFIX};
 
 use super::document::{Located, LogSource};
+use super::origin::{self, Claim, Origin};
 use crate::catalogue::taxonomy::{Conversion, KnownEvent, Mapping, Raw, Taxonomy};
 use crate::lang::suggest::nearest;
 
@@ -36,6 +39,28 @@ pub(crate) enum Guard {
     Is(FieldRef, Vec<String>),
     /// It is not a Windows event, or is one of these: module, and ids.
     Windows(Vec<(String, Vec<i64>)>),
+    /// Its channel is one of these; or a forwarder hid that, and its provider writes to them.
+    Channel(Vec<String>, Providers),
+    /// What the event says of where it comes from fits. One that says nothing has one of these fields, if there are any.
+    Origin { claims: Vec<Claim>, has: Vec<FieldRef>, or: Vec<FieldRef> },
+}
+
+/// Who writes to some channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Providers {
+    /// These.
+    These(Vec<String>),
+    /// Anybody may, but these, who write to others.
+    AllBut(Vec<String>),
+}
+
+/// What is known of a rule beside its log source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// The event ids that an event must have one of; None: any.
+    pub(crate) ids: Option<BTreeSet<i64>>,
+    /// It looks for values without a field, so that names of fields do not tell its events.
+    pub(crate) keywords: bool,
 }
 
 /// What names stand for in events of one source.
@@ -48,6 +73,9 @@ struct Names {
     fields: BTreeMap<String, String>,
     /// Prefix of raw fields.
     raw: &'static str,
+    /// Other names that producers give to a field, and prefixes that they put before all.
+    others: BTreeMap<String, Vec<String>>,
+    below: Vec<String>,
 }
 
 /// Where the value of a name is.
@@ -80,7 +108,9 @@ pub(crate) enum How {
 #[serde(deny_unknown_fields)]
 struct File {
     channels: BTreeMap<String, Vec<String>>,
+    providers: BTreeMap<String, Vec<String>>,
     category: Vec<Category>,
+    service: Vec<Origin>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,8 +169,8 @@ pub(crate) struct Unknown {
 }
 
 impl Stream {
-    /// The stream of a log source. `ids` are the event ids that an event must have one of, if that is known of the rule.
-    pub(crate) fn new(source: &LogSource, ids: Option<&BTreeSet<i64>>, catalogue: &Catalogue) -> Result<Self, Unknown> {
+    /// The stream of a log source, for a rule of which this is known.
+    pub(crate) fn new(source: &LogSource, wanted: &Wanted, catalogue: &Catalogue) -> Result<Self, Unknown> {
         let text = |part: &Option<Located>| part.as_ref().map(|part| part.text.clone());
         let (product, category, service) = (text(&source.product), text(&source.category), text(&source.service));
         let is_windows = product.as_deref() == Some("windows");
@@ -154,15 +184,15 @@ impl Stream {
                     let names = FILE.category.iter().filter(|known| known.product.as_deref() != Some("linux"));
                     Err(unknown(source.category.as_ref(), "category", names.map(|known| known.name.as_str())))
                 }
-                None => Ok(Self::generic(catalogue)),
+                None => Ok(Self::generic(source, wanted, catalogue)),
             };
         }
         if !is_windows {
-            return Ok(Self::generic(catalogue));
+            return Ok(Self::generic(source, wanted, catalogue));
         }
         match &service {
             Some(service) => match FILE.channels.get(service) {
-                Some(channels) => Ok(Self::of_channels(channels, ids, catalogue)),
+                Some(channels) => Ok(Self::of_channels(service, channels, wanted.ids.as_ref(), catalogue)),
                 None => Err(unknown(source.service.as_ref(), "service", FILE.channels.keys().map(String::as_str))),
             },
             None => Ok(Self::windows(catalogue)),
@@ -187,8 +217,11 @@ impl Stream {
             }
         }
         let mut guards = Vec::new();
-        // Classes that other Windows events are of as well.
-        if Taxonomy::windows().known().any(|event| classes.contains(&event.mapping.class) && !is_ours(&event)) {
+        // Classes that other Windows events are of as well. Those of other systems are told by the system.
+        let elsewhere = category.product.as_ref().is_some_and(|product| product != "windows");
+        if !elsewhere
+            && Taxonomy::windows().known().any(|event| classes.contains(&event.mapping.class) && !is_ours(&event))
+        {
             let ids = |profile: &str| {
                 category.events.get(profile).into_iter().flatten().map(|id| i64::from(*id)).collect::<Vec<_>>()
             };
@@ -199,8 +232,10 @@ impl Stream {
         for (field, values) in &category.when {
             guards.push(Guard::Is(raw(EVENT_DATA, field), values.clone()));
         }
-        if let Some(channels) = service.and_then(|service| FILE.channels.get(service)).filter(|_| is_windows) {
-            guards.push(Guard::Is(channel(), channels.clone()));
+        if let Some((service, channels)) = service.and_then(|service| FILE.channels.get_key_value(service))
+            && is_windows
+        {
+            guards.push(channel_guard(service, channels));
         }
         let mut sources: Vec<Names> = sources.into_values().collect();
         // Sysmon's names are Sigma's: its fields are those that sources of other kinds fill too.
@@ -219,7 +254,7 @@ impl Stream {
         Self { classes: classes.into_iter().collect(), os, guards, sources, is_windows }
     }
 
-    fn of_channels(channels: &[String], ids: Option<&BTreeSet<i64>>, catalogue: &Catalogue) -> Self {
+    fn of_channels(service: &str, channels: &[String], ids: Option<&BTreeSet<i64>>, catalogue: &Catalogue) -> Self {
         let has = |names: &[String], name: &String| names.iter().any(|known| known.eq_ignore_ascii_case(name));
         let mut stream = Self::windows(catalogue);
         let mut classes: BTreeSet<ClassId> = catalogue.class_id("generic.log").into_iter().collect();
@@ -230,7 +265,7 @@ impl Stream {
             }
         }
         stream.classes = classes.into_iter().collect();
-        stream.guards.push(Guard::Is(channel(), channels.to_vec()));
+        stream.guards.push(channel_guard(service, channels));
         stream
     }
 
@@ -248,16 +283,37 @@ impl Stream {
         }
     }
 
-    /// Events that only their producer knows: their own names.
-    /// Events that no class describes, other than those of Windows.
-    fn generic(catalogue: &Catalogue) -> Self {
-        let names = Names { raw: RAW, ..Names::default() };
-        Self {
-            classes: catalogue.class_id("generic.log").into_iter().collect(),
-            guards: vec![Guard::Windows(Vec::new())],
-            sources: vec![names],
-            ..Self::default()
-        }
+    /// Events that only their producer knows: their own names. Those of Windows say that they are.
+    fn generic(source: &LogSource, wanted: &Wanted, catalogue: &Catalogue) -> Self {
+        let origin = origin::find(&FILE.service, source);
+        let names = Names {
+            raw: RAW,
+            others: origin.map_or_else(BTreeMap::new, |origin| origin.fields.clone()),
+            below: origin.map_or_else(Vec::new, |origin| origin.below.clone()),
+            ..Names::default()
+        };
+        let named = origin.into_iter().flat_map(|origin| &origin.classes).map(String::as_str);
+        let classes: BTreeSet<ClassId> =
+            named.chain(["generic.log"]).filter_map(|name| catalogue.class_id(name)).collect();
+        let os = match source.product.as_ref().map(|product| product.text.as_str()) {
+            Some("linux") => OsSet::default().with(Os::Linux),
+            Some("macos") => OsSet::default().with(Os::MacOs),
+            _ => OsSet::default(),
+        };
+        let has = origin.filter(|_| wanted.keywords).map_or(&[][..], |origin| origin.has.as_slice());
+        let field = |name: &String| match catalogue.field_id(name) {
+            Some(id) => FieldRef { name: name.clone(), ty: catalogue.field(id).ty },
+            None => raw(VALUES_PREFIX, name),
+        };
+        // Of another class, it is what it is whoever reports it.
+        let or = if classes.len() > 1 {
+            origin.into_iter().flat_map(|origin| &origin.known).map(field).collect()
+        } else {
+            Vec::new()
+        };
+        let has = has.iter().map(|name| raw(RAW, name)).collect();
+        let guards = vec![Guard::Origin { claims: origin::claims(origin, source, &field), has, or }];
+        Self { classes: classes.into_iter().collect(), os, guards, sources: vec![names], is_windows: false }
     }
 
     /// The places of a name: of each source a list, best first.
@@ -265,8 +321,8 @@ impl Stream {
     /// A name of the catalogue is that field, and one below an open prefix (`raw.`, `winlog.event_data.`) what it says:
     /// pipelines map to such names.
     pub(crate) fn places(&self, name: &str, catalogue: &Catalogue) -> Vec<Vec<Place>> {
-        if catalogue.is_open(name) {
-            return vec![vec![Place { field: raw("", name), how: How::Text(&[]), module: None }]];
+        if let Some(place) = open(name, catalogue) {
+            return vec![vec![place]];
         }
         if name.contains('.')
             && catalogue.field_id(name).is_some()
@@ -306,7 +362,10 @@ impl Names {
         let mut best = self.catalogue_places(own, catalogue);
         best.extend(of_catalogue);
         best.push(Place { field: raw(self.raw, own), how: How::Text(&[]), module });
-        vec![best]
+        let others = self.others.get(name).into_iter().flatten();
+        let others = others.filter_map(|name| open(name, catalogue).or_else(|| place_of(catalogue, name)));
+        let below = self.below.iter().filter_map(|prefix| open(&format!("{prefix}{name}"), catalogue));
+        std::iter::once(best).chain(others.chain(below).map(|place| vec![place])).collect()
     }
 
     /// Fields that hold the raw value in every event of this source, and nothing else.
@@ -355,12 +414,36 @@ fn place_of(catalogue: &Catalogue, name: &str) -> Option<Place> {
     Some(Place { field: FieldRef { name: name.to_owned(), ty }, how, module: None })
 }
 
+/// All values of a name below an open prefix.
+fn open(name: &str, catalogue: &Catalogue) -> Option<Place> {
+    let own = name.strip_prefix(VALUES_PREFIX).unwrap_or(name);
+    let field = || raw(VALUES_PREFIX, own);
+    catalogue.is_open(own).then(|| Place { field: field(), how: How::Text(&[]), module: None })
+}
+
 fn raw(prefix: &str, name: &str) -> FieldRef {
     FieldRef { name: format!("{prefix}{name}"), ty: FieldType::List(Scalar::Str) }
 }
 
-fn channel() -> FieldRef {
-    FieldRef { name: "winlog.channel".to_owned(), ty: FieldType::Scalar(Scalar::Str) }
+/// The guard of a service of Windows. Who writes to a channel is known from the taxonomies and the file, and a channel
+/// `PROVIDER/KIND` is that provider's.
+fn channel_guard(service: &str, channels: &[String]) -> Guard {
+    let is_ours = |name: &String| channels.iter().any(|channel| channel.eq_ignore_ascii_case(name));
+    let (ours, others): (Vec<KnownEvent<'_>>, Vec<KnownEvent<'_>>) =
+        Taxonomy::windows().known().partition(|event| event.channels.iter().any(is_ours));
+    let names = |events: &[KnownEvent<'_>]| -> BTreeSet<String> {
+        events.iter().flat_map(|event| event.providers).cloned().collect()
+    };
+    // Everybody writes to these two.
+    let providers = if ["application", "system"].contains(&service) {
+        let ours = names(&ours);
+        Providers::AllBut(names(&others).into_iter().filter(|name| !ours.contains(name)).collect())
+    } else {
+        let own = channels.iter().map(|channel| channel.split_once('/').map_or(channel.as_str(), |(own, _)| own));
+        let told = FILE.providers.get(service).into_iter().flatten().cloned();
+        Providers::These(names(&ours).into_iter().chain(own.map(str::to_owned)).chain(told).collect())
+    };
+    Guard::Channel(channels.to_vec(), providers)
 }
 
 /// `event.module` of a mapping's events.
@@ -419,7 +502,7 @@ mod tests {
             service: part(service),
             ..LogSource::default()
         };
-        Stream::new(&source, None, catalogue()).unwrap()
+        Stream::new(&source, &Wanted::default(), catalogue()).unwrap()
     }
 
     fn names(stream: &Stream, name: &str) -> Vec<Vec<String>> {
@@ -459,13 +542,18 @@ mod tests {
     #[test]
     fn services_are_channels() {
         let stream = stream("windows", "", "security");
-        assert_eq!(stream.guards, [Guard::Is(channel(), vec!["Security".to_owned()])]);
+        let [Guard::Channel(channels, Providers::These(providers))] = stream.guards.as_slice() else { panic!() };
+        assert_eq!(channels, &["Security"]);
+        assert!(providers.contains(&"Microsoft-Windows-Security-Auditing".to_owned()), "{providers:?}");
         assert_eq!(names(&stream, "SubjectUserName"), [["values.winlog.event_data.SubjectUserName"]]);
         let unknown = LogSource {
             product: Some(Located { text: "windows".to_owned(), range: 0..0 }),
             service: Some(Located { text: "securty".to_owned(), range: 0..0 }),
             ..LogSource::default()
         };
-        assert_eq!(Stream::new(&unknown, None, catalogue()).unwrap_err().help, "did you mean `security`?");
+        assert_eq!(
+            Stream::new(&unknown, &Wanted::default(), catalogue()).unwrap_err().help,
+            "did you mean `security`?"
+        );
     }
 }

@@ -32,6 +32,8 @@ use super::{EVENTS_PER_RAW_MAX, ErrorKind, FieldError, Payload, Position, RawEve
 
 /// Bytes of a misfit value that are kept for its report.
 const FOUND_TEXT_MAX: usize = 60;
+/// The provider of events of Sysmon for Linux.
+const SYSMON_FOR_LINUX: &str = "Linux-Sysmon";
 /// Depth of the nested view of an event: as deep as JSON may be.
 const NEST_DEPTH_MAX: usize = 128;
 /// Words of 64 slots that the catalogue and appended names can take.
@@ -68,6 +70,9 @@ struct Shared {
     families: Vec<Vec<(Slot, FieldId)>>,
     /// By mapping of the Windows taxonomy, the slots of its rows and of its constants.
     mappings: Vec<(Vec<Slot>, Vec<Slot>)>,
+    /// `host.os.type`, and what it is on Linux.
+    system: Option<FieldId>,
+    linux: Option<u32>,
     /// `event.values` and `winlog.parameters`, which no mapping fills.
     values: Option<FieldId>,
     parameters: Option<FieldId>,
@@ -91,9 +96,21 @@ impl Decoder {
         });
         let mappings = mappings.collect();
         let generic = catalogue.class_id("generic.log").unwrap_or(ClassId(0));
+        let systems = catalogue.enums.iter().find(|known| known.name == "os");
+        let linux = systems.and_then(|known| (0u32..).zip(&known.variants).find(|(_, name)| *name == "linux"));
+        let linux = linux.map(|(number, _)| number);
         let (values, parameters) = (catalogue.field_id("event.values"), catalogue.field_id("winlog.parameters"));
         Self {
-            shared: Shared { catalogue, generic, families, mappings, values, parameters },
+            shared: Shared {
+                system: catalogue.field_id("host.os.type"),
+                linux,
+                catalogue,
+                generic,
+                families,
+                mappings,
+                values,
+                parameters,
+            },
             chunks: ChunkReader::new(),
             counts: Counts::default(),
         }
@@ -163,7 +180,9 @@ impl Shared {
             let happened = windows.data("UtcTime").filter(|_| mapping.profile == "sysmon");
             let happened = happened.and_then(|text| value::time_ns(&Node::Str(text.into())));
             let time_ns = happened.or(windows.time_ns).unwrap_or(0);
-            let os = Some(Os::Windows);
+            // Sysmon writes the same events on another system, under another name.
+            let os = if provider.eq_ignore_ascii_case(SYSMON_FOR_LINUX) { Os::Linux } else { Os::Windows };
+            let os = Some(os);
             let content = Content::Windows { windows, mapping, root };
             return Event {
                 class: mapping.class,
@@ -411,6 +430,11 @@ impl Event<'_> {
                             *field,
                             FieldValue::Plain(match constant {
                                 Constant::Str(text) => Converted::Str(text.into()),
+                                Constant::Enum(_)
+                                    if self.os == Some(Os::Linux) && Some(*field) == self.shared.system =>
+                                {
+                                    Converted::Enum(self.shared.linux)
+                                }
                                 Constant::Enum(index) => Converted::Enum(Some(*index)),
                             }),
                         );

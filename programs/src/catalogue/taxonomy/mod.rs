@@ -150,6 +150,8 @@ pub struct KnownEvent<'t> {
     pub event_id: u32,
     /// The channels it is written to.
     pub channels: &'t [String],
+    /// Who writes it.
+    pub providers: &'t [String],
     /// The mapping.
     pub mapping: &'t Mapping,
 }
@@ -185,7 +187,8 @@ impl Taxonomy {
                 let mappings = kind.cases.iter().map(|(_, index)| *index).chain([kind.default]);
                 mappings.filter_map(move |index| {
                     let mapping = self.mappings.get(usize::from(index))?;
-                    Some(KnownEvent { event_id: *event_id, channels: &kind.channels, mapping })
+                    let (channels, providers) = (kind.channels.as_slice(), kind.providers.as_slice());
+                    Some(KnownEvent { event_id: *event_id, channels, providers, mapping })
                 })
             })
         })
