@@ -27,6 +27,16 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// Whether the search of this index is in it.
+    pub(crate) fn names(&self, search: usize) -> bool {
+        match self {
+            Self::Search(index) => *index == search,
+            Self::AtLeast(_, of) => of.contains(&search),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.names(search)),
+            Self::Not(inside) => inside.names(search),
+        }
+    }
+
     /// The condition as if these searches were not in it; None if nothing is left.
     pub(crate) fn without(self, gone: &dyn Fn(usize) -> bool) -> Option<Self> {
         let kept =

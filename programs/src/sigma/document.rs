@@ -223,22 +223,21 @@ impl Reader<'_> {
         if super::pipeline::is_pipeline(node) {
             return Some(Document::Pipeline);
         }
+        if let Some(action) = node.entries().iter().find(|entry| entry.key == "action") {
+            let message =
+                "collections with `action` (global, reset, repeat) are of Sigma 1, and no longer in the specification";
+            let help =
+                "write what the documents share into each of them, without `action`; nothing of this file is compiled";
+            self.mistake_with_help("sigma-old-form", message, (&action.key_range, "refused"), help);
+            return None;
+        }
         let header = self.header(node);
         if let Some(filter) = node.get("filter") {
             return self.filter(header, node, filter).map(|filter| Document::Filter(Box::new(filter)));
         }
         if let Some(correlation) = node.get("correlation") {
-            let correlation = self.correlation(header, correlation)?;
+            let correlation = self.correlation(header, node, correlation)?;
             return Some(Document::Correlation(Box::new(correlation)));
-        }
-        if let Some(action) = node.entries().iter().find(|entry| entry.key == "action") {
-            self.mistake_with_help(
-                "sigma-old-form",
-                "collections with `action: global` are of Sigma 1, and no longer in the specification",
-                (&action.key_range, "refused"),
-                "write what the documents share into each of them",
-            );
-            return None;
         }
         let Some(detection) = node.get("detection") else {
             let help =
@@ -543,11 +542,21 @@ impl Reader<'_> {
         Some(Filter { header, logsource, rules, searches, condition })
     }
 
-    fn correlation(&mut self, header: Header, node: &Node) -> Option<Correlation> {
+    /// `document` is the whole: `generate` stands there, or among the rest.
+    fn correlation(&mut self, header: Header, document: &Node, node: &Node) -> Option<Correlation> {
+        const KEYS: [&str; 7] = ["type", "rules", "aliases", "group-by", "timespan", "condition", "generate"];
         if !matches!(node.kind, Kind::Map(_)) {
             let message = format!("`correlation` is a map, not {}", node.describe());
             self.mistake("sigma-type", message, &first_key(node), "this one");
             return None;
+        }
+        for entry in node.entries().iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
+            let message = format!("`{}` is no part of a correlation", entry.key);
+            let help = match nearest(&entry.key, KEYS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the parts are {}", KEYS.join(", ")),
+            };
+            self.mistake_with_help("sigma-document", message, (&entry.key_range, "unknown"), help);
         }
         let range = first_key(node);
         let located = |reader: &mut Self, key: &str| {
@@ -559,8 +568,17 @@ impl Reader<'_> {
         };
         let rules = node.get("rules").map_or_else(Vec::new, |value| self.located(value, "`rules`"));
         let group_by = node.get("group-by").map_or_else(Vec::new, |value| self.located(value, "`group-by`"));
-        let timespan = located(self, "timespan").or_else(|| located(self, "timeframe"));
-        let generate = node.get("generate").is_some_and(|value| value.kind == Kind::Bool(true));
+        let timespan = located(self, "timespan");
+        let mut generate = false;
+        for value in [document, node].into_iter().filter_map(|map| map.get("generate")) {
+            match value.kind {
+                Kind::Bool(value) => generate |= value,
+                _ => {
+                    let message = format!("`generate` is true or false, not {}", value.describe());
+                    self.mistake("sigma-type", message, &first_key(value), "this one");
+                }
+            }
+        }
         let condition = node.get("condition").cloned();
         let aliases = node.get("aliases").map_or_else(Vec::new, |aliases| aliases.entries().to_vec());
         Some(Correlation { header, kind, rules, group_by, timespan, condition, aliases, generate, range })

@@ -24,14 +24,15 @@ mod stream;
 mod yaml;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trapline_vm::record::Catalogue;
 
+use self::correlation::Named;
 use self::document::{Correlation, Document, Filter, Header, LogSource, SigmaRule};
 use self::pipeline::Pipelines;
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir::Rule;
 
 pub use condition::{CONDITION_NESTING_MAX, CONDITION_TOKENS_MAX};
@@ -99,7 +100,13 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
     let mut filters: Vec<(&Arc<Source>, Box<Filter>)> = Vec::new();
     let mut correlations: Vec<(&Arc<Source>, Box<Correlation>)> = Vec::new();
     for source in sources {
-        for node in yaml::read(source, &mut diagnostics) {
+        let mut nodes = yaml::read(source, &mut diagnostics);
+        // Of an old collection no document stands for itself.
+        let is_old = |node: &yaml::Node| node.get("action").is_some();
+        if nodes.iter().any(is_old) {
+            nodes.retain(is_old);
+        }
+        for node in nodes {
             match document::read(source, &node, &mut diagnostics) {
                 Some(Document::Rule(rule)) => rules.push((source, rule)),
                 Some(Document::Filter(filter)) => filters.push((source, filter)),
@@ -113,18 +120,26 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
     if pipelines.refuse(rules.len(), &mut diagnostics) {
         return (Vec::new(), diagnostics);
     }
-    for (source, correlation) in &correlations {
-        let is = |name: &str, header: &Header| {
-            !name.is_empty() && (name == header.name || name.eq_ignore_ascii_case(&header.id))
-        };
-        let known = |name: &str| {
-            rules.iter().any(|(_, rule)| is(name, &rule.header))
-                || correlations.iter().any(|(_, other)| is(name, &other.header))
-        };
-        correlation::check(source, correlation, &known, &mut diagnostics);
+    let named = Named { rules: &rules, correlations: &correlations };
+    for number in 0..correlations.len() {
+        correlation::check(number, &named, catalogue, &mut diagnostics);
     }
+    let held: BTreeMap<usize, (Span, String)> =
+        named.held_back().into_iter().map(|(rule, by, title)| (rule, (by, title))).collect();
     let mut lowered = Vec::with_capacity(rules.len());
-    for (source, mut rule) in rules {
+    for (number, (source, mut rule)) in rules.into_iter().enumerate() {
+        if let Some((by, title)) = held.get(&number) {
+            let title_of = &rule.header.title;
+            let message =
+                format!("the rule `{title_of}` is only a part of the correlation `{title}`, which cannot be run yet");
+            let span = Span { source: source.clone(), range: rule.header.head.clone() };
+            diagnostics.push(
+                Diagnostic::error("sigma-unsupported", message, span, "it does not alert by itself")
+                    .label(by.clone(), "named here")
+                    .help("with `generate: true` in the correlation it would alert by itself as well"),
+            );
+            continue;
+        }
         let mut chosen: Vec<(&Arc<Source>, Cow<'_, Filter>)> = filters
             .iter()
             .filter(|(_, filter)| is_for(filter, &rule))

@@ -316,6 +316,25 @@ impl Stream {
         Self { classes: classes.into_iter().collect(), os, guards, sources: vec![names], is_windows: false }
     }
 
+    /// All names that its events have in Windows; None: somebody else may know more.
+    pub(crate) fn known_names(&self) -> Option<BTreeSet<&str>> {
+        if !self.is_windows || self.sources.iter().any(|source| source.mappings.is_empty()) {
+            return None;
+        }
+        let mut names: BTreeSet<&str> = HEADER.iter().map(|(name, _)| *name).collect();
+        for source in &self.sources {
+            names.extend(source.aliases.keys().map(String::as_str));
+            for row in source.mappings.iter().flat_map(|mapping| &mapping.rows) {
+                match &row.raw {
+                    Raw::Data(name) => names.extend([name.as_str()]),
+                    Raw::Joined(first, second) => names.extend([first.as_str(), second.as_str()]),
+                    Raw::Header(_) => {}
+                }
+            }
+        }
+        Some(names)
+    }
+
     /// The places of a name: of each source a list, best first.
     ///
     /// A name of the catalogue is that field, and one below an open prefix (`raw.`, `winlog.event_data.`) what it says:
