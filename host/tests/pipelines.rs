@@ -389,3 +389,20 @@ fn a_pipeline_with_a_mistake_takes_all_rules_along_and_says_so() {
     let told = String::from_utf8(trapline(&["check", "rules"], folder.path()).stderr).unwrap();
     assert_eq!(told.matches("warning[sigma-pipeline]").count(), 3, "{told}");
 }
+
+#[test]
+fn the_example_of_the_documentation_is_one() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sigma.md")).unwrap();
+    let example = text.split("```\n").find(|part| part.starts_with("name: our site")).unwrap();
+    let detection = "  selection:\n    eventName: x\n    user|expand: '%administrators%'\n  condition: selection";
+    let aws = rule_of("product: aws\n  service: cloudtrail", detection);
+    let events = [
+        json!({ "eventName": "x", "user": "svc-1" }),
+        json!({ "aws": { "cloudtrail": { "event_name": "x" } }, "user": "alice" }),
+        json!({ "eventName": "x", "user": "bob" }),
+    ];
+    assert_eq!(matched(&aws, &[example], &events), [1, 2]);
+    let door = rule_of("product: acme\n  service: door", "  selection:\n    who: x\n  condition: selection");
+    let events = [json!({ "who": "x" }), json!({ "who": "x", "site": { "kind": "door" } })];
+    assert_eq!(matched(&door, &[example], &events), [2]);
+}

@@ -48,8 +48,9 @@ fn security(id: u32, data: &Value) -> Value {
 }
 
 /// A rule on events that no class describes, from its detection.
+/// A rule for events of which nothing is known but what they say.
 fn generic(detection: &str) -> String {
-    rule_of("  product: aws\n  service: cloudtrail", detection)
+    rule_of("  product: acme\n  service: door", detection)
 }
 
 /// Whether the rule matches each of the events.
