@@ -27,6 +27,8 @@ mod oracle;
 #[allow(dead_code, reason = "the oracles serve other tests too")]
 #[path = "soundness/proof.rs"]
 mod proof;
+#[path = "fuzz/checks/sigma.rs"]
+mod sigma;
 #[path = "fuzz/checks/snapshot.rs"]
 mod snapshot;
 #[path = "fuzz/checks/soundness.rs"]
@@ -68,6 +70,8 @@ const TARGETS: &[Target] = &[
         check: load::check,
         seed: |code| [vec![2 * (code.len() as u8 & 1)], Instruction::to_section(code)].concat(),
     },
+    // Any bytes choose a rule, and are one.
+    Target { name: "sigma", check: sigma::check, seed: Instruction::to_section },
     Target { name: "snapshot", check: snapshot::check, seed: |code| spliced(snapshot::sample(), code) },
     // Any bytes are choices.
     Target {
@@ -172,4 +176,18 @@ fn random_bytes_pass() {
             (target.check)(&bytes);
         }
     }
+}
+
+/// Rules made of random bytes: enough of them compile, and enough do not. `SIGMA_RULES=N` makes so many.
+#[test]
+fn rules_of_sigma_are_compiled_or_refused() {
+    let count = std::env::var("SIGMA_RULES").map_or(3_000, |count| count.parse().unwrap());
+    let mut entropy = generator::Entropy::seed(0x51_64a);
+    let mut made = 0;
+    for _ in 0..count {
+        let bytes: Vec<u8> = (0..8).flat_map(|_| entropy.next().to_le_bytes()).collect();
+        made += u64::from(sigma::made_rule(&bytes));
+    }
+    println!("{made} of {count} rules compiled");
+    assert!(made * 20 > count && made * 20 < count * 19, "{made} of {count}");
 }

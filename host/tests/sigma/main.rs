@@ -1,9 +1,11 @@
 //! Sigma rules, end to end: what each means on events, by the specification; the causes by which engines of the field
 //! differ, one test each; and, where the corpora lie beside the checkout, every rule and every regression case of them.
 
+mod modifiers;
+mod normal;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -62,31 +64,58 @@ fn matched(rule: &str, events: &[Value]) -> Vec<bool> {
 /// Whether the rule matches each of the events, and on how many it could not be evaluated.
 #[track_caller]
 fn outcome(rule: &str, events: &[Value]) -> (Vec<bool>, u64) {
+    let (alerts, not_evaluable) = alerts(rule, events);
+    let of = |number: usize| alerts.iter().any(|(_, record)| *record == number);
+    ((1..=events.len()).map(of).collect(), not_evaluable)
+}
+
+/// The alerts, each by the id of its rule and the number of its event from 1; and how many rules could not be evaluated.
+#[track_caller]
+fn alerts(rules: &str, events: &[Value]) -> (BTreeSet<(String, usize)>, u64) {
     let folder = TempDir::new().unwrap();
     let text: String = events.iter().map(|event| format!("{event}\n")).collect();
     fs::write(folder.path().join("events.jsonl"), text).unwrap();
-    fs::write(folder.path().join("rule.yml"), rule).unwrap();
-    let arguments = ["replay", "--rules", "rule.yml", "--format", "jsonl", "--summary", "summary.json", "events.jsonl"];
+    fs::write(folder.path().join("rule.yml"), rules).unwrap();
+    let arguments =
+        ["replay", "--strict", "--rules", "rule.yml", "--format", "jsonl", "--summary", "summary.json", "events.jsonl"];
     let output = trapline(&arguments, folder.path());
-    assert!(output.status.success(), "{rule}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{rules}\n{}", String::from_utf8_lossy(&output.stderr));
     let summary = fs::read_to_string(folder.path().join("summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
-    let mut found = vec![false; events.len()];
+    let mut found = BTreeSet::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let alert: Value = serde_json::from_str(line).unwrap();
         let record = alert["trapline"]["source"]["record"].as_u64().unwrap();
-        found[usize::try_from(record).unwrap() - 1] = true;
+        found.insert((alert["rule"]["id"].as_str().unwrap().to_owned(), usize::try_from(record).unwrap()));
     }
     (found, summary["not_evaluable"].as_u64().unwrap())
 }
 
-/// Whether each of these tests, the one search of a rule, matches the events.
+/// Whether each of these tests, the one search of a rule, matches the events. All rules run at once.
 #[track_caller]
 fn each(rule: impl Fn(&str) -> String, events: &[Value], cases: &[(&str, &[bool])]) {
-    for (test, expected) in cases {
+    let id = |number: usize| format!("00000000-0000-4000-8000-{number:012}");
+    let rules = cases.iter().enumerate().map(|(number, (test, _))| {
         let rule = rule(&format!("  selection:\n    {test}\n  condition: selection"));
-        assert_eq!(matched(&rule, events), *expected, "{test}");
+        rule.replace("id: 5c2f1f0e-6d5b-4c39-9d5e-0b9f4f6c7d10", &format!("id: {}\nname: rule_{number}", id(number)))
+    });
+    let rules: Vec<String> = rules.collect();
+    let (alerts, _) = alerts(&rules.join("---\n"), events);
+    for (number, (test, expected)) in cases.iter().enumerate() {
+        let found: Vec<bool> = (1..=events.len()).map(|record| alerts.contains(&(id(number), record))).collect();
+        assert_eq!(found, *expected, "{test}");
     }
+}
+
+/// A rule of process creation with this detection is refused with this code.
+#[track_caller]
+fn refused(detection: &str, code: &str) {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("rule.yml"), rule(detection)).unwrap();
+    let output = trapline(&["check", "rule.yml"], folder.path());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{detection}\n{told}");
+    assert!(told.contains(&format!("error[{code}]")) && told.contains("rule.yml:"), "{detection}\n{told}");
 }
 
 /// Whether a detection matches command lines.

@@ -318,14 +318,22 @@ fn part(source: &Arc<Source>, body: &Body, diagnostics: &mut Vec<Diagnostic>) ->
 fn question(item: &Item) -> Result<Question, modifier::Mistake> {
     let mut question = item.question()?;
     if question.field.is_none() {
-        for (test, _) in &mut question.tests {
+        let is_bound =
+            |known: &Located| ["startswith", "endswith"].iter().any(|name| known.text.eq_ignore_ascii_case(name));
+        let anywhere = !item.modifiers.iter().any(is_bound);
+        for (test, range) in &mut question.tests {
             let pattern = match test {
                 Test::Text(pattern) => std::mem::take(pattern),
                 Test::Number(_, text) => Pattern::literal(text),
                 Test::Flag(value) => Pattern::literal(if *value { "true" } else { "false" }),
+                Test::Null | Test::Exists(_) | Test::Field(..) => {
+                    let message = "a search without a field looks at the values of the event for one";
+                    return Err(modifier::Mistake::new("sigma-type", range, message, "this one")
+                        .help("write the name of a field before it"));
+                }
                 _ => continue,
             };
-            *test = Test::Text(pattern.open(true, true));
+            *test = Test::Text(pattern.open(anywhere, anywhere));
         }
     }
     Ok(question)
@@ -728,9 +736,13 @@ fn is_exact(test: &Test, place: &Place, question: &Question, regex: Option<&Rege
         (Test::Compare(..), How::Time) => question.part.is_some(),
         (Test::Compare(..), How::Int) => question.part.is_none(),
         (Test::Compare(..) | Test::Cidr(_), How::Text(_)) => true,
-        (Test::Text(pattern), How::Text(nothing)) => !nothing.iter().any(|text| pattern.matches(text, !question.cased)),
-        (Test::Regex(_), How::Text(nothing)) => {
+        // Paths of the catalogue have lost prefixes with question marks, so who looks for these asks the text.
+        (Test::Text(pattern), How::Text(nothing)) => {
+            !nothing.iter().any(|text| pattern.matches(text, !question.cased)) && !(is_path(place) && pattern.has('?'))
+        }
+        (Test::Regex(text), How::Text(nothing)) => {
             regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
+                && !(is_path(place) && text.contains(r"\?"))
         }
         (Test::Null | Test::Exists(_), How::Text(_)) => is_raw(place),
         (Test::Number(..) | Test::Flag(_), How::Text(_)) => true,
@@ -752,6 +764,10 @@ fn address(test: &Test) -> Option<Cidr> {
     let Test::Text(pattern) = test else { return None };
     let address: IpAddr = pattern.as_literal()?.parse().ok()?;
     Some(Cidr { address, prefix: if address.is_ipv4() { 32 } else { 128 } })
+}
+
+fn is_path(place: &Place) -> bool {
+    place.field.ty == FieldType::Scalar(Scalar::Path)
 }
 
 /// Whether the place holds any text there may be.

@@ -20,6 +20,7 @@ mod modifier;
 mod origin;
 mod pattern;
 mod pipeline;
+mod regex;
 mod stream;
 mod yaml;
 

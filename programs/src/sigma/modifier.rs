@@ -12,6 +12,7 @@ use trapline_vm::predicate::{Cidr, Cmp, StrOp, TimePart};
 
 use super::document::{Item, Located};
 use super::pattern::Pattern;
+use super::regex;
 use super::yaml::{Kind, Node};
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::lang::suggest::nearest;
@@ -71,11 +72,11 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    fn new(code: &'static str, range: &Range<usize>, message: impl Into<String>, label: &str) -> Self {
+    pub(crate) fn new(code: &'static str, range: &Range<usize>, message: impl Into<String>, label: &str) -> Self {
         Self { code, range: range.clone(), message: message.into(), label: label.to_owned(), help: None }
     }
 
-    fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -216,7 +217,9 @@ impl Chain {
         for (at, modifier) in item.modifiers.iter().enumerate() {
             let name = modifier.text.to_ascii_lowercase();
             let before = item.modifiers.get(..at).unwrap_or_default();
-            if before.iter().any(|other| other.text.eq_ignore_ascii_case(&name)) {
+            let again = before.iter().any(|other| other.text.eq_ignore_ascii_case(&name));
+            // Encoding twice is another thing than encoding once.
+            if again && !name.starts_with("base64") {
                 let message = format!("the modifier `{name}` stands here twice");
                 return Err(Mistake::new("sigma-modifier", &modifier.range, message, "the second one"));
             }
@@ -235,6 +238,9 @@ impl Chain {
                 return clash("modifiers for text do not go with numbers");
             }
             Form::Cidr if chain.ends.is_some() => return clash("modifiers for text do not go with `cidr`"),
+            Form::Regex if chain.cased && chain.flags.contains('i') => {
+                return clash("`cased` and `i` contradict each other");
+            }
             Form::Field if !chain.changes.is_empty() => return clash("the value of another field cannot be changed"),
             _ if chain.part.is_some()
                 && !(plain && matches!(chain.form, Form::Text | Form::Compare(_)) && !chain.cased) =>
@@ -381,8 +387,10 @@ impl Chain {
             }
             (Form::Regex, _) => {
                 for text in self.expanded(node, placeholders)? {
-                    let flags = if self.flags.is_empty() { String::new() } else { format!("(?{})", self.flags) };
-                    put(tests, Test::Regex(flags + &text));
+                    let regex = regex::of_pcre(&text, &self.flags).map_err(|(message, help)| {
+                        Mistake::new("sigma-regex", &node.range, message, "this one").help(help)
+                    })?;
+                    put(tests, Test::Regex(regex));
                 }
             }
             (Form::Text, Kind::Bool(value)) if self.changes.is_empty() && self.ends.is_none() => {
@@ -423,25 +431,33 @@ impl Chain {
         let is_encoded = |(change, _): &(Change, Range<usize>)| {
             matches!(change, Change::Utf16 { .. } | Change::Base64 | Change::Base64Offset)
         };
-        let Some((_, range)) = self.changes.iter().find(|change| is_encoded(change)) else {
+        let dashes = self.changes.iter().position(|(change, _)| *change == Change::Windash);
+        let encoding = self.changes.iter().position(is_encoded);
+        let Some((_, range)) = encoding.and_then(|at| self.changes.get(at)) else {
             let mut patterns: Vec<Pattern> = texts.iter().map(|text| Pattern::parse(text)).collect();
-            if self.changes.iter().any(|(change, _)| *change == Change::Windash) {
+            if dashes.is_some() {
                 patterns = patterns.into_iter().map(Pattern::windash).collect();
             }
             return Ok(patterns);
         };
-        if let Some((_, dash)) = self.changes.iter().find(|(change, _)| *change == Change::Windash) {
-            let message = "`windash` does not go with encodings";
-            return Err(Mistake::new("sigma-modifier", dash, message, "list the spellings instead"));
+        if dashes > encoding {
+            let message = "what is encoded has no dashes any more";
+            return Err(Mistake::new("sigma-modifier", range, message, "write `windash` before it"));
         }
         let mut all = Vec::new();
         for text in texts {
-            let Some(plain) = Pattern::parse(&text).as_literal().map(str::to_owned) else {
+            let pattern = Pattern::parse(&text);
+            if pattern.as_literal().is_none() {
                 let message = "a value with wildcards cannot be encoded";
                 return Err(Mistake::new("sigma-type", &node.range, message, "this one")
                     .help(r"write `\*` and `\?` for the characters themselves"));
-            };
-            let mut values = vec![plain.into_bytes()];
+            }
+            let spelled = if dashes.is_some() { pattern.windash() } else { pattern }.literals();
+            if spelled.iter().any(|literal| literal.op == StrOp::Regex) {
+                let message = "the value has more spellings of its dashes than are written out to be encoded";
+                return Err(Mistake::new("sigma-too-large", &node.range, message, "this one"));
+            }
+            let mut values: Vec<Vec<u8>> = spelled.into_iter().map(|literal| literal.text.into_bytes()).collect();
             for (change, _) in &self.changes {
                 values = values.into_iter().flat_map(|value| change.encode(value)).collect();
             }
@@ -502,13 +518,31 @@ fn expand(
             let message = format!("the placeholders stand for more than {VALUES_MAX} values");
             return Err(Mistake::new("sigma-too-large", range, message, "this one"));
         }
-        texts = texts.iter().map(|text| closed(&format!("{text}{before}"))).collect();
+        texts = texts.iter().map(|text| closed(&format!("{text}{}", plain_percents(before)))).collect();
         let values: Vec<String> = values.iter().map(|value| closed(value)).collect();
         texts = texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{value}"))).collect();
         rest = behind;
     }
-    texts.iter_mut().for_each(|text| text.push_str(rest));
+    texts.iter_mut().for_each(|text| text.push_str(&plain_percents(rest)));
     Ok(texts)
+}
+
+/// Whether an odd number of backslashes precedes this place.
+fn is_escaped(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    (before.len() - before.trim_end_matches('\\').len()) % 2 == 1
+}
+
+/// `\%` as the percent character that it stands for.
+fn plain_percents(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        if c == '%' && is_escaped(text, at) {
+            plain.pop();
+        }
+        plain.push(c);
+    }
+    plain
 }
 
 /// The names of the placeholders of a text.
@@ -522,11 +556,15 @@ pub(crate) fn placeholder_names(text: &str) -> Vec<&str> {
     names
 }
 
-/// The first `%name%` of a text: what is before it, its name, what is behind.
+/// The first `%name%` of a text that is not written `\%name%`: what is before it, its name, what is behind.
 fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     loop {
         let start = from + text.get(from..)?.find('%')?;
+        if is_escaped(text, start) {
+            from = start + 1;
+            continue;
+        }
         let (name, behind) = text.get(start + 1..)?.split_once('%')?;
         if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
             return Some((text.get(..start)?, name, behind));
@@ -662,6 +700,10 @@ mod tests {
             |texts: &[&str]| -> Vec<Test> { texts.iter().map(|text| Test::Text(Pattern::parse(text))).collect() };
         assert_eq!(tests(&["expand"], text("x%known%y")).unwrap(), patterns(&["xay", "xb*y"]));
         assert_eq!(tests(&["expand"], text("100% %d")).unwrap(), patterns(&["100% %d"]));
+        // A percent character behind a backslash is itself.
+        assert_eq!(tests(&["expand"], text(r"\%plain%known%")).unwrap(), patterns(&["%plaina", "%plainb*"]));
+        assert_eq!(tests(&["expand"], text(r"\%known%")).unwrap(), patterns(&["%known%"]));
+        assert_eq!(tests(&["expand"], text(r"C:\\%known%")).unwrap(), patterns(&[r"C:\a", r"C:\b*"]));
         assert_eq!(tests(&["expand"], text("%other%")).unwrap_err(), "the placeholder `%other%` has no values");
         assert_eq!(tests(&[], text("%known%")).unwrap(), patterns(&["%known%"]));
     }
@@ -685,7 +727,8 @@ mod tests {
             (&["lt", "contains"], Kind::Int(1, "1".to_owned()), "modifiers for text do not go with numbers"),
             (&["wide"], text("é"), "the encoded value is no text, and fields are text"),
             (&["base64"], text("a*"), "a value with wildcards cannot be encoded"),
-            (&["base64", "windash"], text("-a"), "`windash` does not go with encodings"),
+            (&["base64", "windash"], text("-a"), "what is encoded has no dashes any more"),
+            (&["re", "i", "cased"], text("a"), "`cased` and `i` contradict each other"),
             (&["contains"], Kind::Null, none),
             (&["re"], Kind::Null, none),
             (&["gt"], text("many"), "only numbers can be compared, not a text"),

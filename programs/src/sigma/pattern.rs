@@ -62,6 +62,11 @@ impl Pattern {
         pattern
     }
 
+    /// Whether it has this character, not as a wildcard.
+    pub(crate) fn has(&self, wanted: char) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(wanted)))
+    }
+
     /// A value without wildcards.
     pub(crate) fn literal(text: &str) -> Self {
         let mut pattern = Self::default();

@@ -155,6 +155,12 @@ const HEADER: &[(&str, &[&str])] = &[
     ("Level", &["winlog.level", "log.level"]),
     ("Task", &["winlog.task"]),
     ("Opcode", &["winlog.opcode"]),
+    // Attributes have the name of their element before them.
+    ("Provider_Guid", &["winlog.provider_guid"]),
+    ("Correlation_ActivityID", &["winlog.activity_id"]),
+    ("Execution_ProcessID", &["winlog.process.pid"]),
+    ("Execution_ThreadID", &["winlog.process.thread.id"]),
+    ("Security_UserID", &["winlog.user.identifier"]),
 ];
 
 /// Why a log source is refused.

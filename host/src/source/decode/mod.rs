@@ -409,6 +409,13 @@ impl Event<'_> {
                         }
                     };
                     let Some(raw) = raw else { continue };
+                    let unprefixed;
+                    let raw = if catalogue.field(row.field).ty == FieldType::Scalar(Scalar::Path) {
+                        unprefixed = windows::without_prefix(raw);
+                        unprefixed.as_ref()
+                    } else {
+                        raw
+                    };
                     match row.conversion.apply(raw) {
                         Ok(Some(value)) => {
                             filled.set(*slot);

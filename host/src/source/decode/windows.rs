@@ -389,6 +389,21 @@ impl<'n> WindowsEvent<'n> {
     }
 }
 
+/// A path without what only tells Windows not to look at it closely: `\\?\C:\a` and `\??\C:\a` are `C:\a`, and
+/// `\\?\UNC\server\share` is `\\server\share`. Other devices have no other name and keep theirs.
+pub(super) fn without_prefix(path: &str) -> Cow<'_, str> {
+    let Some(rest) = path.strip_prefix(r"\\?\").or_else(|| path.strip_prefix(r"\??\")) else {
+        return Cow::Borrowed(path);
+    };
+    if matches!(rest.as_bytes(), [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic()) {
+        return Cow::Borrowed(rest);
+    }
+    match rest.split_at_checked(4) {
+        Some((unc, share)) if unc.eq_ignore_ascii_case(r"UNC\") => Cow::Owned(format!(r"\\{share}")),
+        _ => Cow::Borrowed(path),
+    }
+}
+
 /// Names at the top of flat events that belong to the header.
 fn flat_header(name: &str, nxlog: bool) -> Option<Header> {
     Some(match name {
