@@ -737,12 +737,11 @@ fn is_exact(test: &Test, place: &Place, question: &Question, regex: Option<&Rege
         (Test::Compare(..), How::Int) => question.part.is_none(),
         (Test::Compare(..) | Test::Cidr(_), How::Text(_)) => true,
         // Paths of the catalogue have lost prefixes with question marks, so who looks for these asks the text.
-        (Test::Text(pattern), How::Text(nothing)) => {
-            !nothing.iter().any(|text| pattern.matches(text, !question.cased)) && !(is_path(place) && pattern.has('?'))
-        }
-        (Test::Regex(text), How::Text(nothing)) => {
+        (Test::Text(pattern), _) if is_path(place) && pattern.has('?') => false,
+        (Test::Regex(text), _) if is_path(place) && text.contains(r"\?") => false,
+        (Test::Text(pattern), How::Text(nothing)) => !nothing.iter().any(|text| pattern.matches(text, !question.cased)),
+        (Test::Regex(_), How::Text(nothing)) => {
             regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
-                && !(is_path(place) && text.contains(r"\?"))
         }
         (Test::Null | Test::Exists(_), How::Text(_)) => is_raw(place),
         (Test::Number(..) | Test::Flag(_), How::Text(_)) => true,

@@ -42,6 +42,7 @@ fn compiled(text: &str) -> bool {
     !compiled.rules.is_empty()
 }
 
+// What is good everywhere stands first, for [`Choices::mostly`].
 const SOURCES: &[&str] = &[
     "product: windows\n  category: process_creation",
     "product: windows\n  category: registry_set",
@@ -51,86 +52,30 @@ const SOURCES: &[&str] = &[
     "category: webserver",
     "product: windows\n  service: none",
 ];
+#[rustfmt::skip]
 const FIELDS: &[&str] = &[
-    "Image",
-    "CommandLine",
-    "EventID",
-    "ProcessId",
-    "IpAddress",
-    "User",
-    "Data",
-    "DestinationIp",
-    "Initiated",
-    "UtcTime",
-    "a.b",
-    "",
-    "Threat Name",
-    "\"'\"",
+    "Image", "CommandLine", "EventID", "ProcessId", "IpAddress", "User", "DestinationIp", "Initiated", "UtcTime", "a.b",
+    "Threat Name", "Data", "", "\"'\"",
 ];
+#[rustfmt::skip]
 const MODIFIERS: &[&str] = &[
-    "all",
-    "base64",
-    "base64offset",
-    "cased",
-    "cidr",
-    "contains",
-    "day",
-    "endswith",
-    "exists",
-    "expand",
-    "fieldref",
-    "gt",
-    "gte",
-    "hour",
-    "i",
-    "lt",
-    "m",
-    "neq",
-    "re",
-    "s",
-    "startswith",
-    "utf16",
-    "utf16be",
-    "week",
-    "wide",
-    "windash",
-    "year",
-    "none",
+    "contains", "startswith", "endswith", "all", "cased", "neq", "windash", "re", "expand", "base64", "base64offset", "cidr", "gt",
+    "lt", "gte", "hour", "day", "week", "year", "exists", "fieldref", "i", "m", "s", "utf16", "utf16be", "wide", "none",
 ];
+#[rustfmt::skip]
 const VALUES: &[&str] = &[
-    "'a'",
-    "'*\\cmd.exe'",
-    "' -x /y '",
-    "''",
-    "null",
-    "5",
-    "-0.5",
-    "1e400",
-    "true",
-    "'10.0.0.0/8'",
-    "'::/0'",
-    "'a.*b$'",
-    "'(?i)[a-z'",
-    "'a++'",
-    "'%users%'",
-    "'\\%a%b%'",
-    "ParentImage",
-    "[a, [b]]",
-    "{a: b}",
-    "'**?*'",
-    "'\\\\\\*'",
-    "9223372036854775808",
-    "'é―'",
-    "&x y",
-    "*x",
+    "'a'", "'*\\cmd.exe'", "' -x /y '", "5", "'**?*'", "'\\\\\\*'", "'é―'", "''", "null", "-0.5", "1e400", "true", "'10.0.0.0/8'",
+    "'::/0'", "'a.*b$'", "'(?i)[a-z'", "'a++'", "'%users%'", "'\\%a%b%'", "ParentImage", "[a, [b]]", "{a: b}",
+    "9223372036854775808", "&x y", "*x",
 ];
 const CONDITIONS: &[&str] = &[
     "s0",
     "not s0",
     "1 of them",
     "all of s*",
-    "2 of s*",
+    "1 of s* and not (s0)",
     "s0 and not s1 or (s2)",
+    "2 of s*",
     "s0 | count() > 5",
     "none",
     "[s0, s1]",
@@ -147,15 +92,17 @@ impl Choices<'_> {
         usize::from(*first) % count
     }
 
-    fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
-        from[self.below(from.len())]
+    /// One of the first, most of the time.
+    fn mostly<'t>(&mut self, first: usize, from: &[&'t str]) -> &'t str {
+        let count = if self.below(8) == 7 { from.len() } else { first };
+        from[self.below(count)]
     }
 }
 
 /// A rule, nearly always with something wrong in it or at its limits.
 fn made(data: &[u8]) -> String {
     let mut choices = Choices(data);
-    let source = choices.pick(SOURCES);
+    let source = choices.mostly(6, SOURCES);
     let mut text = format!("title: A rule\nlogsource:\n  {source}\ndetection:\n");
     // Writing to a string cannot fail.
     for search in 0..1 + choices.below(3) {
@@ -164,22 +111,22 @@ fn made(data: &[u8]) -> String {
         for item in 0..1 + choices.below(3) {
             let lead = if list || (item == 0 && choices.below(4) == 0) { "    - " } else { "      " };
             if list && choices.below(4) == 0 {
-                writeln!(text, "{lead}{}", choices.pick(VALUES)).unwrap();
+                writeln!(text, "{lead}{}", choices.mostly(7, VALUES)).unwrap();
                 continue;
             }
-            write!(text, "{lead}{}", choices.pick(FIELDS)).unwrap();
-            for _ in 0..choices.below(4) {
-                write!(text, "|{}", choices.pick(MODIFIERS)).unwrap();
+            write!(text, "{lead}{}", choices.mostly(11, FIELDS)).unwrap();
+            for _ in 0..choices.below(5).saturating_sub(2) {
+                write!(text, "|{}", choices.mostly(7, MODIFIERS)).unwrap();
             }
             match choices.below(3) {
                 0 => {
-                    let values: Vec<&str> = (0..choices.below(4)).map(|_| choices.pick(VALUES)).collect();
+                    let values: Vec<&str> = (0..1 + choices.below(3)).map(|_| choices.mostly(7, VALUES)).collect();
                     writeln!(text, ": [{}]", values.join(", ")).unwrap();
                 }
-                _ => writeln!(text, ": {}", choices.pick(VALUES)).unwrap(),
+                _ => writeln!(text, ": {}", choices.mostly(7, VALUES)).unwrap(),
             }
         }
     }
-    writeln!(text, "  condition: {}", choices.pick(CONDITIONS)).unwrap();
+    writeln!(text, "  condition: {}", choices.mostly(5, CONDITIONS)).unwrap();
     text
 }
