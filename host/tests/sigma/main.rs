@@ -365,13 +365,29 @@ fn hostile_yaml_is_refused_with_a_place() {
         (rule("  selection:\n    Image: \u{fffd}\n\tx: y\n  condition: selection"), "not YAML"),
         (rule("  selection: 5\n  selection: 6\n  condition: selection"), "occurs twice"),
         (rule("  selection:\n    Image: &a [*a]\n  condition: selection"), "a part of"),
+        (rule("  selection:\n    Image: {a: b}\n  condition: selection"), "a value is a text"),
+        (rule("  selection:\n    Image: x\n  condition: {a: b}"), "a list of texts"),
+        (rule("  selection:\n    ? [a]\n    : b\n  condition: selection"), "sigma-"),
+        (rule("").replace("detection:\n", "detection: 5"), "`detection` is a map"),
+        (rule("  s: {a: b}\n  condition: s").replace("A rule", "[a]"), "`title` is a text"),
+        (rule("  s: {a: b}\n  condition: s").replace("  product", "  - product"), "sigma-"),
     ];
-    for (text, reason) in cases {
+    let mut files: Vec<(Vec<u8>, &str)> = cases.into_iter().map(|(text, reason)| (text.into_bytes(), reason)).collect();
+    let latin_1 = |value: &[u8]| {
+        let (before, behind) = ("  selection:\n    Image: '", "'\n  condition: selection");
+        let text = rule(&format!("{before}VALUE{behind}"));
+        let (before, behind) = text.split_once("VALUE").unwrap();
+        [before.as_bytes(), value, behind.as_bytes()].concat()
+    };
+    files.push((latin_1(b"caf\xe9"), "not UTF-8"));
+    files.push((latin_1(b"\xff\xfe\xc0\x80"), "not UTF-8"));
+    files.push((vec![0xff; 1 << 12], "not UTF-8"));
+    for (text, reason) in files {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("rule.yml"), &text).unwrap();
         let output = trapline(&["check", "rule.yml"], folder.path());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let shown = text.chars().take(60).collect::<String>();
+        let shown: String = String::from_utf8_lossy(&text).chars().take(60).collect();
         assert_eq!(output.status.code(), Some(2), "{shown}\n{told}");
         assert!(told.contains(reason) && told.contains("rule.yml:"), "{shown}\n{told}");
         assert!(told.len() < 64 * 1024, "{shown}: {} bytes of messages", told.len());

@@ -201,6 +201,7 @@ impl<'t> Reader<'t> {
                         let message = format!("this value is {} bytes long, more than {SCALAR_LEN_MAX}", text.len());
                         return Err(too_large(message, self.span(range.start..range.start)));
                     }
+                    self.check_text(&range)?;
                     self.check_tag(tag.as_deref(), &range)?;
                     let kind = match style {
                         ScalarStyle::Plain if tag.is_none() => resolve(&text),
@@ -322,6 +323,15 @@ impl<'t> Reader<'t> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whoever read the file has put U+FFFD for bytes that are no UTF-8. What stood there nobody knows.
+    fn check_text(&self, range: &Range<usize>) -> Result<(), Diagnostic> {
+        let written = self.source.text.get(range.clone()).unwrap_or_default();
+        let Some(at) = written.find(char::REPLACEMENT_CHARACTER) else { return Ok(()) };
+        let at = range.start + at..range.start + at + char::REPLACEMENT_CHARACTER.len_utf8();
+        let message = "the file is not UTF-8, which YAML is written in";
+        Err(self.mistake(message, at, "bytes that are no character").help("save it as UTF-8"))
     }
 
     fn broken(&mut self, error: &ScanError) -> Diagnostic {
