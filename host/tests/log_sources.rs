@@ -1,12 +1,18 @@
 //! Log sources of Sigma, end to end: which events the rules of each run on, and which they leave alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use trapline::agent::supply::SourceSupply;
+use trapline_programs::catalogue::{catalogue, taxonomy};
+use trapline_programs::compile::compile;
+use trapline_programs::diagnostic::{Diagnostic, Source};
+use trapline_vm::record::Os;
 
 fn trapline(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_trapline")).args(arguments).current_dir(folder).output().unwrap()
@@ -277,7 +283,7 @@ fn a_site_adds_a_source_of_its_own() {
     assert_eq!(matched(&text, &events), [1]);
 }
 
-/// Every rule of the corpora has a log source that is known, and classes of events.
+/// Every rule of the corpora has a log source that is known, and some source of events can serve it.
 #[test]
 fn every_rule_of_the_corpus_has_a_source() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora/sigma");
@@ -286,20 +292,32 @@ fn every_rule_of_the_corpus_has_a_source() {
         return;
     }
     let folders = ["rules", "rules-emerging-threats", "rules-threat-hunting"];
-    let output = trapline(&[&["check"][..], &folders].concat(), &corpus);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(!told.contains("sigma-logsource"), "{told}");
-    let mut by_source: BTreeMap<String, usize> = BTreeMap::new();
-    for path in folders.iter().flat_map(|folder| files(&corpus.join(folder))) {
-        let text = fs::read_to_string(&path).unwrap();
-        let part = |key: &str| {
-            let mut lines = text.lines().skip_while(|line| !line.starts_with("logsource:"));
-            lines.find_map(|line| line.trim().strip_prefix(key)).map(|value| value.trim().to_owned())
+    let paths = folders.iter().flat_map(|folder| files(&corpus.join(folder)));
+    let sources: Vec<Arc<Source>> =
+        paths.map(|path| Source::new(path.display().to_string(), fs::read_to_string(&path).unwrap())).collect();
+    let compiled = compile(&sources, catalogue());
+    let unknown: Vec<&Diagnostic> = compiled.diagnostics.iter().filter(|told| told.code == "sigma-logsource").collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    assert!(compiled.rules.len() > 1000, "the folder is there, and has no rules");
+    // By source of events, how many of the rules it can serve on the systems that it is of. `ecs` is that of any JSON.
+    let mut served: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unserved: BTreeSet<&str> = compiled.rules.iter().map(|rule| rule.rule.meta.title.as_str()).collect();
+    for profile in taxonomy::profiles() {
+        let systems = match *profile {
+            taxonomy::ECS => vec![Some(Os::Linux), Some(Os::Windows), Some(Os::MacOs), None],
+            "sysmon" => vec![Some(Os::Linux), Some(Os::Windows)],
+            profile if taxonomy::sensor_profile(profile).is_some() => vec![Some(Os::Linux)],
+            _ => vec![Some(Os::Windows)],
         };
-        let parts = ["product:", "category:", "service:"].map(|key| part(key).unwrap_or_default());
-        *by_source.entry(parts.join("/")).or_default() += 1;
+        let supply = SourceSupply::new(catalogue(), [*profile], systems);
+        for rule in compiled.rules.iter().filter(|rule| supply.serve(&rule.rule).is_ok()) {
+            *served.entry(profile).or_default() += 1;
+            unserved.remove(rule.rule.meta.title.as_str());
+        }
     }
-    assert!(by_source.len() > 50, "{by_source:?}");
+    println!("{} of {} rules; by source: {served:#?}", compiled.rules.len(), sources.len());
+    assert!(served["sysmon"] > 1000 && served["windows-security"] > 1000 && served["linux-connector"] > 50);
+    assert!(unserved.is_empty(), "{unserved:#?}");
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -7,6 +7,11 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use trapline::agent::control::RuleFile;
+use trapline::agent::library::{File, Library, Origin};
+use trapline::agent::load::{Loader, RuleText};
+use trapline_programs::catalogue::catalogue;
+use trapline_programs::diagnostic::Source;
 
 fn trapline(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_trapline")).args(arguments).current_dir(folder).output().unwrap()
@@ -334,6 +339,7 @@ fn a_pipeline_with_a_mistake_takes_all_rules_along_and_says_so() {
     let one = rule("  selection:\n    Image: a\n  condition: selection");
     for (pipeline, reason) in [
         ("transformations: {a: b}", "`transformations` is a list, not a map"),
+        ("transformations: [", "the rule of Sigma beside this pipeline cannot be compiled"),
         ("transformations: [x]", "a transformation is a map, not a text"),
         ("transformations: [{id: x}]", "`type` is missing"),
         ("transformations: []\npriority: high", "`priority` is a number, not a text"),
@@ -405,4 +411,28 @@ fn the_example_of_the_documentation_is_one() {
     let door = rule_of("product: acme\n  service: door", "  selection:\n    who: x\n  condition: selection");
     let events = [json!({ "who": "x" }), json!({ "who": "x", "site": { "kind": "door" } })];
     assert_eq!(matched(&door, &[example], &events), [2]);
+}
+
+#[test]
+fn a_running_agent_takes_a_pipeline_in_like_a_rule() {
+    let whoami = rule("  selection:\n    Image: a\n  condition: selection");
+    let text = |name: &str, text: &str| RuleText { source: Source::new(name, text), ruleset: name.to_owned() };
+    let files = vec![File::new(text("rule.yml", &whoami), Origin::Named)];
+    let (mut library, opening) = Library::open(Loader::new(catalogue().clone(), None), true, files).unwrap();
+    assert!(opening.refused.is_empty(), "{:?}", opening.refused);
+    let load = |library: &mut Library, text: &str| {
+        library.load(vec![RuleFile { name: "site.yml".to_owned(), text: text.to_owned() }])
+    };
+    let map = step("type: field_name_mapping\nmapping: {Image: Tool}");
+    let change = load(&mut library, &map).unwrap();
+    assert_eq!(change.changed.replaced, ["a_rule"]);
+    library.commit(change);
+    // One with a mistake is refused, and the last good one stays.
+    let refused = load(&mut library, &map.replace("mapping:", "maping:")).unwrap_err();
+    assert!(refused.diagnostics.iter().any(|told| told.contains("did you mean `mapping`?")), "{refused:?}");
+    let change = load(&mut library, &map.replace("Tool", "Other")).unwrap();
+    assert_eq!((change.changed.replaced.len(), change.changed.unloaded.len()), (1, 0));
+    library.commit(change);
+    let change = library.unload(&["site.yml".to_owned()]).unwrap();
+    assert_eq!(change.changed.replaced, ["a_rule"]);
 }

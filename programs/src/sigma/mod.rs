@@ -51,6 +51,11 @@ pub fn is_sigma(name: &str) -> bool {
 /// pipeline. Folders hold other YAML too, and nobody wants to be told that it is no rule.
 pub fn has_rules(source: &Source) -> bool {
     let keys = ["detection", "correlation", "filter", "transformations", "vars"];
+    has_line(source, &keys)
+}
+
+/// Whether a line begins with one of these keys.
+fn has_line(source: &Source, keys: &[&str]) -> bool {
     source.text.lines().any(|line| {
         let line = line.trim_start_matches(['"', '\'']);
         keys.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with([':', '"', '\''])))
@@ -101,7 +106,13 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
     let mut filters: Vec<(&Arc<Source>, Box<Filter>)> = Vec::new();
     let mut correlations: Vec<(&Arc<Source>, Box<Correlation>)> = Vec::new();
     for source in sources {
+        let before = diagnostics.len();
         let mut nodes = yaml::read(source, &mut diagnostics);
+        if let Some(told) = diagnostics.get(before)
+            && has_line(source, &["transformations", "vars"])
+        {
+            pipelines.lose(told);
+        }
         // Of an old collection no document stands for itself.
         let is_old = |node: &yaml::Node| node.get("action").is_some();
         if nodes.iter().any(is_old) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::document::{Body, Filter, Item, Located, LogSource, Search, SigmaRule, read_search};
 use super::super::modifier::{self, Test};
 use super::super::yaml::{Entry, Kind, Node};
-use super::condition::{OfName, OfRule, has_spellings};
+use super::condition::{self, OfRule, has_spellings};
 use super::value::Unchangeable;
 use super::{Change, ITEMS_MAX, MADE_LEN_MAX, Pipeline, Step, Which, count};
 use crate::diagnostic::{Diagnostic, Source, Span};
@@ -23,6 +23,11 @@ pub(super) struct State {
 
 /// Why a rule is refused.
 type Refusal = Box<Diagnostic>;
+
+/// What a step does to an item of this source, after what others have left.
+type OfItem<'o> = &'o mut dyn FnMut(Item, &Arc<Source>, &State) -> Result<Outcome, Refusal>;
+/// Other names of a field, if there are any for it in this item; None: of no field.
+type OfName<'o> = &'o dyn Fn(Option<&str>, &Item) -> Option<Vec<String>>;
 
 /// What becomes of an item.
 enum Outcome {
@@ -155,11 +160,7 @@ impl<'r, 'f> Run<'r, 'f> {
     }
 
     /// Changes the items that the step is for, and marks them.
-    fn items(
-        &mut self,
-        at: At<'_>,
-        change: &mut dyn FnMut(Item, &Arc<Source>, &State) -> Result<Outcome, Refusal>,
-    ) -> Result<bool, Refusal> {
+    fn items(&mut self, at: At<'_>, change: OfItem<'_>) -> Result<bool, Refusal> {
         let (source, state) = (self.source, &self.state);
         let own = self.rule.searches.iter_mut().map(|search| (source, search));
         let filters = self.filters.iter_mut();
@@ -195,7 +196,7 @@ impl<'r, 'f> Run<'r, 'f> {
         let mut changed = false;
         self.items(at, &mut |mut item, source, state| {
             let is_for = |name: Option<&str>, item: &Item| {
-                at.step.name.hold(&|condition: &OfName| condition.holds(name, item, state))
+                at.step.name.hold(&|condition: &condition::OfName| condition.holds(name, item, state))
             };
             let of = |name: Option<&str>, item: &Item| map(name).filter(|_| is_for(name, item));
             let mapped = map_references(&mut item, &of);
@@ -376,7 +377,7 @@ impl<'r, 'f> Run<'r, 'f> {
 
 fn is_for_item(step: &Step, item: &Item, state: &State) -> bool {
     let references: Vec<&str> = references(item);
-    let named = step.name.hold(&|condition: &OfName| {
+    let named = step.name.hold(&|condition: &condition::OfName| {
         condition.holds(item.field.as_deref(), item, state)
             || references.iter().any(|name| condition.holds(Some(name), item, state))
     });
@@ -402,7 +403,7 @@ fn is_reference(item: &Item) -> bool {
 }
 
 /// Gives the fields that an item compares with their other names. Whether there was any.
-fn map_references(item: &mut Item, of: &dyn Fn(Option<&str>, &Item) -> Option<Vec<String>>) -> bool {
+fn map_references(item: &mut Item, of: OfName<'_>) -> bool {
     let names: Vec<Option<Vec<String>>> =
         references(item).into_iter().map(|name| of(Some(name), item).filter(|to| to.len() <= ITEMS_MAX)).collect();
     if names.iter().all(Option::is_none) {

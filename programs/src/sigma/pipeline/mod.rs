@@ -28,7 +28,7 @@ use self::condition::{Conditions, OfItem, OfName, OfRule};
 use super::document::{Body, Filter, SigmaRule};
 use super::modifier::{self, Question};
 use super::yaml::{Kind, Node};
-use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::diagnostic::{Diagnostic, Level, Source, Span};
 
 /// The most steps of all pipelines together.
 pub const STEPS_MAX: usize = 4096;
@@ -157,12 +157,12 @@ pub(super) struct Pipelines {
 impl Pipelines {
     /// Reads one more.
     pub(super) fn add(&mut self, source: &Arc<Source>, node: &Node, diagnostics: &mut Vec<Diagnostic>) {
-        let head = super::document::first_key(node);
+        let before = diagnostics.len();
         match read::pipeline(source, node, diagnostics) {
             Some(pipeline) => {
-                let before: usize = self.list.iter().map(|known| known.steps.len()).sum();
-                if before + pipeline.steps.len() > STEPS_MAX {
-                    let span = Span { source: source.clone(), range: head };
+                let steps: usize = self.list.iter().map(|known| known.steps.len()).sum();
+                if steps + pipeline.steps.len() > STEPS_MAX {
+                    let span = Span { source: source.clone(), range: super::document::first_key(node) };
                     let message = format!("the pipelines have more than {STEPS_MAX} transformations together");
                     diagnostics.push(Diagnostic::error("sigma-too-large", message, span.clone(), "with this one"));
                     self.broken.push(span);
@@ -170,8 +170,17 @@ impl Pipelines {
                 }
                 self.list.push(pipeline);
             }
-            None => self.broken.push(Span { source: source.clone(), range: head }),
+            None => {
+                if let Some(told) = diagnostics.iter().skip(before).find(|told| told.level == Level::Error) {
+                    self.lose(told);
+                }
+            }
         }
+    }
+
+    /// There is one more that cannot be read, which was told like this.
+    pub(super) fn lose(&mut self, told: &Diagnostic) {
+        self.broken.extend(told.labels.first().map(|label| label.span.clone()));
     }
 
     /// Brings them in order, once all are there.

@@ -545,8 +545,12 @@ impl Reader<'_> {
     fn entry<'n>(&mut self, keys: &mut Keys<'n>, key: &'static str) -> Option<&'n Entry> {
         let found = keys.get(key);
         if found.is_none() {
-            let range = keys.range.clone();
-            self.tell(&range, format!("`{key}` is missing"), "in this", "");
+            let near = keys.entries.iter().find(|entry| nearest(&entry.key, [key]).is_some());
+            let (range, help) = match near {
+                Some(entry) => (entry.key_range.clone(), format!("did you mean `{key}`?")),
+                None => (keys.range.clone(), String::new()),
+            };
+            self.tell(&range, format!("`{key}` is missing"), "in this", &help);
         }
         found
     }
