@@ -8,7 +8,7 @@
 //!                          --lower--> hir::Rule
 //! ```
 //!
-//! Between reading and lowering, pipelines ([`pipeline`]) change rules as a site wants them.
+//! Between reading and lowering, pipelines (`pipeline`) change rules as a site wants them.
 //!
 //! Sigma is two-valued: a test on a field that is absent is false, so `not` of it is true.
 
