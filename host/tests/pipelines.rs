@@ -214,7 +214,7 @@ fn values_are_changed_as_modifiers_leave_them() {
 
 #[test]
 fn placeholders_take_their_values_from_pipelines() {
-    let site = rule("  selection:\n    User|expand: 'CORP\\%admins%'\n  condition: selection");
+    let site = rule("  selection:\n    User|expand: 'CORP\\\\%admins%'\n  condition: selection");
     let events: Vec<Value> =
         ["CORP\\alice", "CORP\\svc-1", "CORP\\bob"].iter().map(|user| sysmon(&json!({ "User": user }))).collect();
     let vars = "vars:\n  admins: [alice, 'svc-*']\n";
