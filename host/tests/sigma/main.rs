@@ -230,6 +230,30 @@ fn regular_expressions_and_other_fields() {
     assert_eq!(matched(&same, &events), [true, true]);
 }
 
+/// Found beside other engines on generated events: `tests/peers`.
+#[test]
+fn values_that_other_engines_stumble_over() {
+    let matches = |detection: &str, lines: &[&str]| {
+        on_command_lines(&format!("  selection:\n    CommandLine{detection}\n  condition: selection"), lines)
+    };
+    // A wildcard goes over the ends of lines.
+    assert_eq!(matches(": 'one*two'", &["one\ntwo", "two\none"]), [true, false]);
+    // What follows a wildcard may begin more than once.
+    assert_eq!(matches(": '*ab?b'", &["abxabxb", "abxbx"]), [true, false]);
+    // Letters with more than two forms are one.
+    assert_eq!(matches("|contains: 'λόγος'", &["ΛΌΓΟΣ", "λόγοσ", "λόγο"]), [true, true, false]);
+    // No flag begins inside of a word.
+    assert_eq!(matches("|windash: 'a-b'", &["a-b", "a/b"]), [true, false]);
+    assert_eq!(matches("|windash|contains: '-a -b'", &["/a \u{2013}b", "/a b"]), [true, false]);
+    let application = |detection: &str| rule_of("  product: windows\n  service: application", detection);
+    let events = [json!({ "A": 4711 }), json!({ "A": "ran mimi" }), json!({ "A": "mimi", "B": "ran" })];
+    let events = events.map(|data| event("App", "Application", 1, &data));
+    let number = application("  keywords: ['4711']\n  condition: keywords");
+    assert_eq!(matched(&number, &events), [true, false, false]);
+    let all = application("  keywords:\n    '|all': [mimi, ran]\n  condition: keywords");
+    assert_eq!(matched(&all, &events), [false, true, true]);
+}
+
 #[test]
 fn encodings_are_written_out() {
     let detection = "  selection:\n    CommandLine|wide|base64offset|contains: 'IEX'\n  condition: selection";
@@ -339,6 +363,9 @@ fn conditions_and_filters() {
         let found = on_command_lines(&format!("{detection}{condition}"), &["a", "ab", "abc", "x"]);
         assert_eq!(found, expected, "{condition}");
     }
+    let hidden = detection.replace("sel_c", "_sel_c");
+    assert_eq!(on_command_lines(&format!("{hidden}all of them"), &["a", "ab", "abc"]), [false, true, true]);
+    assert_eq!(on_command_lines(&format!("{detection}[sel_a, sel_b]"), &["a", "b", "c"]), [true, true, false]);
     let filter = "---\ntitle: Not this one\nlogsource:\n  product: windows\nfilter:\n  rules:\n    - 5c2f1f0e-6d5b-4c39-9d5e-0b9f4f6c7d10\n  selection:\n    CommandLine|contains: fine\n  condition: not selection\n";
     let both = rule("  selection:\n    CommandLine|contains: a\n  condition: selection") + filter;
     let events = ["a", "a fine"].map(|line| sysmon(1, &json!({ "CommandLine": line })));
