@@ -362,7 +362,13 @@ pub(super) fn raw_values<'n>(node: &'n Node<'_>, path: &str, values: &mut Vec<Co
             Some(rest) => rest.strip_prefix('.').is_some_and(|rest| raw_values(value, rest, values)),
             None => false,
         }),
-        Node::Array(items) => items.iter().fold(false, |found, item| raw_values(item, path, values) || found),
+        Node::Array(items) => {
+            let mut found = false;
+            for item in items {
+                found |= raw_values(item, path, values);
+            }
+            found
+        }
         _ => false,
     }
 }
