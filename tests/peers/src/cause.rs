@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::engines::{Compiled, Given, Peer};
 use crate::event::without_blanks;
-use crate::judge::{Judge, Question, View, plain_texts};
+use crate::judge::{Judge, Question, View, plain_texts, with_pcre_ends};
 use crate::pattern::{Pattern, fold};
 use crate::rule::{Leaf, Rule, answer_field};
 
@@ -51,6 +51,8 @@ pub enum Cause {
     KeywordsAll,
     /// `exists: false` of a field that is there.
     ExistsAsValue,
+    /// `$` before a line break that ends the text.
+    EndOfText,
     /// A time with an offset.
     TimeOffset,
     /// `neq` asked of a field that is absent.
@@ -67,8 +69,8 @@ pub enum Cause {
     LogSource,
     /// A name of Sysmon's on the audit's process events.
     AuditAlias,
-    /// Blanks around a number, a truth value or an address, or another way to write one: Trapline reads what it knows to
-    /// be one.
+    /// Blanks around a number, a truth value or an address, another way to write one, or a prefix of a path: Trapline
+    /// reads what it knows to be one.
     Normalised,
     /// The event lost a value: the rule counts as not evaluable.
     Lost,
@@ -95,6 +97,7 @@ impl fmt::Display for Cause {
             Self::KeywordsAnywhere => "keyword within a value",
             Self::KeywordsAll => "keywords, all",
             Self::ExistsAsValue => "exists: false",
+            Self::EndOfText => "end of a text",
             Self::TimeOffset => "offset of a time",
             Self::NeqOfAbsent => "neq of an absent field",
             Self::BlanksInNames => "blanks in names",
@@ -221,6 +224,15 @@ const CHANGES: &[(Cause, Change)] = &[
         }
         vec![(leaf.clone(), event)]
     }),
+    (Cause::EndOfText, |leaf, event| {
+        let mut leaf = leaf.clone();
+        for value in leaf.values.iter_mut().filter(|_| leaf.key.contains("|re") && !leaf.key.contains("|m")) {
+            if let Value::String(text) = value {
+                *text = with_pcre_ends(text);
+            }
+        }
+        vec![(leaf, event.clone())]
+    }),
     (Cause::TimeOffset, |leaf, event| {
         let offset = |text: &str| match text.rsplit_once('+').filter(|_| text.contains(':')) {
             Some((time, _)) => format!("{time}Z"),
@@ -331,13 +343,21 @@ fn each_text(event: &Map<String, Value>, change: impl Fn(&str) -> String) -> Map
 }
 
 /// Numbers, truth values and addresses as Trapline reads them, where a field is known to be one: without blanks around
-/// them, hexadecimal numbers as the number they are, and addresses in their shortest form.
+/// them, hexadecimal numbers as the number they are, addresses in their shortest form, paths without their prefix.
 pub fn normalised(event: &Map<String, Value>) -> Map<String, Value> {
     fn read(value: &Value) -> Value {
         match value {
             Value::Array(items) => items.iter().map(read).collect(),
-            Value::String(text) => known(text.trim()).unwrap_or_else(|| value.clone()),
+            Value::String(text) => known(text.trim()).unwrap_or_else(|| json!(without_prefix(text))),
             other => other.clone(),
+        }
+    }
+    fn without_prefix(path: &str) -> String {
+        let rest = [r"\\?\", r"\??\"].into_iter().find_map(|prefix| path.strip_prefix(prefix));
+        match rest {
+            Some(rest) if rest.get(1..3) == Some(r":\") => rest.to_owned(),
+            Some(rest) if rest.starts_with(r"UNC\") => rest.replacen("UNC", r"\", 1),
+            _ => path.to_owned(),
         }
     }
     fn known(text: &str) -> Option<Value> {

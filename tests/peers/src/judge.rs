@@ -143,7 +143,9 @@ impl Question {
             other => other.to_string(),
         };
         // A keyword occurs anywhere in the log message.
-        let (mut before, mut behind) = (self.field.is_none(), self.field.is_none());
+        let bound = ["startswith", "endswith"].iter().any(|name| modifiers.iter().any(|modifier| modifier == name));
+        let anywhere = self.field.is_none() && !bound;
+        let (mut before, mut behind) = (anywhere, anywhere);
         let mut patterns = vec![Pattern::read(&text)];
         let mut bytes: Option<Vec<u8>> = None;
         let mut flags = String::new();
@@ -205,6 +207,7 @@ impl Question {
             return Ok(());
         }
         if regex {
+            let text = if flags.contains('m') { text } else { with_pcre_ends(&text) };
             let flags = if flags.is_empty() { flags } else { format!("(?{flags})") };
             let regex = Regex::new(&format!("{flags}{text}")).map_err(|error| error.to_string())?;
             self.tests.push(Test::Regex(regex));
@@ -264,6 +267,21 @@ impl Question {
             }
         }
     }
+}
+
+/// A regular expression whose `$` also holds before a line break that ends the text, as that of PCRE does: the flavour
+/// that the specification names.
+pub fn with_pcre_ends(regex: &str) -> String {
+    let (mut text, mut escaped, mut in_class) = (String::new(), false, false);
+    for char in regex.chars() {
+        match char {
+            '$' if !escaped && !in_class => text.push_str(r"(?:\n?\z)"),
+            other => text.push(other),
+        }
+        in_class = if escaped { in_class } else { char == '[' || in_class && char != ']' };
+        escaped = char == '\\' && !escaped;
+    }
+    text
 }
 
 /// Parts of a time, but for `week`.
@@ -367,6 +385,8 @@ mod tests {
         assert!(holds("a|cidr", json!("fe80::/10"), json!({ "a": "fe80::1" })));
         assert!(holds("a|gt", json!(4), json!({ "a": "5" })) && !holds("a|gt", json!(5), json!({ "a": "5" })));
         assert!(holds("a|re|i", json!("^X$"), json!({ "a": "x" })) && !holds("a|re", json!("X"), json!({ "a": "x" })));
+        let ends = |text: &str| holds("a|re", json!(r"^x[$]\$$"), json!({ "a": text }));
+        assert!(ends("x$$") && ends("x$$\n") && !ends("x$$\n\n"));
         assert!(holds("a|fieldref|endswith", json!("b"), json!({ "a": "xy", "b": "Y" })));
         let time = json!({ "a": "2026-02-03T04:05:06+02:00" });
         assert!(holds("a|hour", json!(4), time.clone()) && holds("a|year|gt", json!(2025), time.clone()));

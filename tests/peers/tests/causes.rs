@@ -166,6 +166,10 @@ fn other_fields_and_flags() {
     let insensitive = "  s: { CommandLine|re|i: '^POWER' }\n  condition: s";
     let event = sysmon(&json!({ "CommandLine": "powershell" }));
     let refused = Cause::Refused("Unknown field modifier 'i' provided".to_owned());
+    // PCRE, which the specification names, lets `$` hold before a line break that ends the text.
+    let end = "  s: { CommandLine|re: 'shell$' }\n  condition: s";
+    let ended = sysmon(&json!({ "CommandLine": "powershell\n" }));
+    check(PROCESS, end, &ended, true, &[(RSIGMA, &[Cause::EndOfText]), (SIGMA_RUST, &[Cause::EndOfText])]);
     check(PROCESS, insensitive, &event, true, &[(SIGMA_RUST, &[refused])]);
 }
 
@@ -195,6 +199,9 @@ fn what_trapline_reads_into_events() {
     let pid = "  s: { ProcessId: 16 }\n  condition: s";
     let event = sysmon(&json!({ "ProcessId": "0x10" }));
     check(PROCESS, pid, &event, false, &[(Who::Trapline, &[Cause::Normalised])]);
+    let path = "  s: { Image: 'C:\\a.exe' }\n  condition: s";
+    let event = sysmon(&json!({ "Image": "\\??\\C:\\a.exe" }));
+    check(PROCESS, path, &event, false, &[(Who::Trapline, &[Cause::Normalised])]);
     let audit = |data: &Value| windows("Microsoft-Windows-Security-Auditing", "Security", 4688, data);
     let logon = "  s: { LogonId: '0x3e7' }\n  condition: s";
     let event = audit(&json!({ "NewProcessName": "a", "SubjectLogonId": "0x3e7" }));

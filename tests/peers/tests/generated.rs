@@ -88,12 +88,14 @@ fn asked(kind: &str) -> Vec<(String, Vec<Value>)> {
     into
 }
 
-const OTHERS: [&str; 37] = [
+const OTHERS: [&str; 39] = [
     "",
     "-",
     "?",
     "C:\\A.EXE",
     "C:\\dir\\x",
+    "\\??\\C:\\a.exe",
+    "\\\\?\\UNC\\host\\C$",
     "C:\\dirx",
     "C:\\Users\\bob\\pwsh.exe",
     "pwsh.exe",
