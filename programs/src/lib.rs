@@ -11,3 +11,4 @@ pub mod mir;
 pub mod object;
 pub mod sigma;
 pub mod stock;
+pub mod write;

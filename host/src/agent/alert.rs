@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use trapline_programs::catalogue::int_text;
-use trapline_programs::hir::{self, Severity};
+use trapline_programs::hir::{self, Severity, Status};
 
 /// Version of ECS that our field names follow.
 pub const ECS_VERSION: &str = "8.17.0";
@@ -50,8 +50,12 @@ pub struct RuleInfo {
     pub description: String,
     /// How bad a match is.
     pub severity: Severity,
+    /// Maturity.
+    pub status: Status,
     /// ATT&CK technique and tactic ids.
     pub attack: Vec<String>,
+    /// Free tags.
+    pub tags: Vec<String>,
     /// Links.
     pub references: Vec<String>,
     /// SHA-256 of the text of the rule.
@@ -113,6 +117,17 @@ pub fn severity_name(severity: Severity) -> &'static str {
         Severity::Medium => "medium",
         Severity::High => "high",
         Severity::Critical => "critical",
+    }
+}
+
+/// A status as a word.
+pub fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Experimental => "experimental",
+        Status::Test => "test",
+        Status::Stable => "stable",
+        Status::Deprecated => "deprecated",
+        Status::Unsupported => "unsupported",
     }
 }
 
@@ -190,6 +205,8 @@ impl Alert {
             json!({
                 "title": self.rule.title,
                 "severity": severity_name(self.rule.severity),
+                "status": status_name(self.rule.status),
+                "tags": self.rule.tags,
                 "stage": self.rule.stage.name(),
                 "generation": self.generation,
                 "digests": {
@@ -222,6 +239,8 @@ impl RuleInfo {
             ruleset,
             description: meta.description.clone(),
             severity: meta.severity,
+            status: meta.status,
+            tags: meta.tags.clone(),
             attack: meta.attack.clone(),
             references: meta.references.clone(),
             digest: rule.digest,
@@ -359,6 +378,8 @@ pub(crate) mod tests {
                 ruleset: "stock".into(),
                 description: String::new(),
                 severity: Severity::High,
+                status: Status::Stable,
+                tags: Vec::new(),
                 attack: vec!["T1059.004".into(), "TA0002".into(), "T1105".into()],
                 references: vec!["https://example.org/".into()],
                 digest: [3; 32],

@@ -18,7 +18,7 @@ use trapline_engine::{
 use trapline_programs::compile::{CompiledRule, compile};
 use trapline_programs::diagnostic::{Diagnostic, Level, Source};
 use trapline_programs::hir::{self, Expr, LeafKind};
-use trapline_programs::{lang, object};
+use trapline_programs::{lang, object, sigma};
 use trapline_vm::program::Object;
 use trapline_vm::record::{Catalogue, FamilyId};
 use trapline_vm::verifier::Rejection;
@@ -183,8 +183,11 @@ impl Loader {
         let sources: Vec<Arc<Source>> = texts.iter().map(|text| text.source.clone()).collect();
         let compiled = compile(&sources, &catalogue);
         let mut refused = refused_by_compiler(&sources, &compiled.rules, &compiled.diagnostics);
+        let sets: HashMap<&str, &str> =
+            texts.iter().rev().map(|text| (text.source.name.as_str(), text.ruleset.as_str())).collect();
         let info = |rule: &hir::Rule| {
-            Arc::new(RuleInfo::new(rule, ruleset_of(texts, &rule.source)).at(stage(&rule.source.name)))
+            let set = sets.get(rule.source.name.as_str()).copied().unwrap_or_default();
+            Arc::new(RuleInfo::new(rule, set.to_owned()).at(stage(&rule.source.name)))
         };
         let mut inert = Vec::new();
         let mut candidates = Vec::with_capacity(compiled.rules.len());
@@ -228,6 +231,7 @@ impl Loader {
             file: refusal.file.clone(),
             line: refusal.line,
             rule: Some(refusal.rule.clone()),
+            id: None,
             code: refusal.code.to_owned(),
             reason: refusal.reason.clone(),
         }));
@@ -403,12 +407,6 @@ fn certain(condition: &Expr) -> Vec<(String, String)> {
     }
 }
 
-/// The set that a source belongs to.
-fn ruleset_of(texts: &[RuleText], source: &Arc<Source>) -> String {
-    let text = texts.iter().find(|text| Arc::ptr_eq(&text.source, source) || text.source == *source);
-    text.map_or_else(String::new, |text| text.ruleset.clone())
-}
-
 /// Rules in the text that did not come out of the compiler, and files with mistakes outside of rules.
 fn refused_by_compiler(
     sources: &[Arc<Source>],
@@ -434,9 +432,24 @@ fn refused_by_compiler(
             file: source.name.clone(),
             line,
             rule,
+            id: None,
             code: error.map_or("refused", |error| error.code).to_owned(),
             reason: error.map_or_else(String::new, |error| error.message.clone()),
         };
+        if sigma::is_sigma(&source.name) {
+            // Each document is a rule by itself.
+            for document in sigma::outline(source) {
+                if let Some((error, label)) =
+                    errors().find(|(_, label)| document.range.contains(&label.span.range.start))
+                {
+                    let title = Some(document.title).filter(|title| !title.is_empty());
+                    let id = Some(document.id.to_ascii_lowercase()).filter(|id| !id.is_empty());
+                    let refused_rule = refuse(source.line_of(label.span.range.start), title, Some(error));
+                    refused.push(RefusedRule { id, ..refused_rule });
+                }
+            }
+            continue;
+        }
         let before = refused.len();
         let text = if object::is_object(source) { None } else { Some(lang::ast::file(&lang::parse(source).syntax())) };
         for rule in text.map_or_else(Vec::new, |text| text.rules) {

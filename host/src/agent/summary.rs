@@ -111,8 +111,11 @@ pub struct RefusedRule {
     pub file: String,
     /// Its line in the file, from 1.
     pub line: u32,
-    /// Its name, if it got so far.
+    /// Its name, if it got so far; of Sigma, its title.
     pub rule: Option<String>,
+    /// Its id, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Code of the first error.
     pub code: String,
     /// The first error.

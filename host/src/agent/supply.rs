@@ -16,7 +16,7 @@ use std::sync::Arc;
 use trapline_engine::Supply;
 use trapline_programs::catalogue::taxonomy;
 use trapline_programs::hir::Rule;
-use trapline_programs::hir::supply::{can_match, read_by};
+use trapline_programs::hir::supply::{can_match, read_by, valued_by};
 use trapline_programs::object;
 use trapline_vm::record::{Catalogue, ClassId, FamilyId, Os, OsSet};
 
@@ -133,7 +133,11 @@ impl SourceSupply {
         // A field that one of the classes has is supplied where it can be.
         let lacked: Vec<BTreeSet<&str>> = classes.iter().map(lacked).collect();
         let may_lack: BTreeSet<&str> = lacked.iter().flatten().copied().collect();
-        let never = may_lack.iter().filter(|field| lacked.iter().all(|lacked| lacked.contains(*field)));
+        let mut valued = BTreeSet::new();
+        let exceptions = rule.exceptions.iter().map(|exception| &exception.condition);
+        exceptions.chain([&rule.condition]).for_each(|condition| valued_by(condition, &mut valued));
+        let never = may_lack.iter().filter(|field| valued.contains(*field));
+        let never = never.filter(|field| lacked.iter().all(|lacked| lacked.contains(*field)));
         let never = never.map(|field| (*field).to_owned()).collect();
         let never_on = rule.classes.iter().filter(|class| !of_use.contains(class));
         let never_on = never_on.map(|class| catalogue.class(*class).name.clone()).collect();

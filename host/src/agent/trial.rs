@@ -44,6 +44,17 @@ pub struct Trial {
     pub outcome: TrialOutcome,
 }
 
+/// What a rule said of the events of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// All of them.
+    pub events: u64,
+    /// Those that it matches.
+    pub matches: u64,
+    /// Those on which it could not be evaluated.
+    pub undecided: u64,
+}
+
 /// How a test went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialOutcome {
@@ -107,6 +118,28 @@ impl<'r> Trials<'r> {
         }
     }
 
+    /// Feeds the events of a file to all rules and returns what this one says of them.
+    pub fn replay(&mut self, rule: &LoadedRule, path: &Path) -> Result<Replayed, String> {
+        let generation = self.ruleset.generation.clone();
+        let layouts = generation.layouts();
+        self.instance.reset_state();
+        let mut replayed = Replayed::default();
+        let mut failed = None;
+        each_recorded(path, layouts.catalogue(), &mut |_, event| {
+            let said = event.and_then(|event| self.judge_event(rule, event));
+            replayed.events += 1;
+            match said {
+                Ok(Said::Nothing) => {}
+                Ok(Said::Alert) => replayed.matches += 1,
+                Ok(Said::NotEvaluable) => replayed.undecided += 1,
+                Ok(Said::Trap(report)) => failed = Some(format!("a trap: {report}")),
+                Err(error) => failed = Some(error),
+            }
+            failed.is_none()
+        })?;
+        failed.map_or(Ok(replayed), Err)
+    }
+
     /// Feeds one event to all rules and returns what this one says.
     fn feed(&mut self, rule: &LoadedRule, event: &TestEvent, time_ns: i64, sequence: u64) -> Result<Said, String> {
         let generation = self.ruleset.generation.clone();
@@ -130,22 +163,28 @@ impl<'r> Trials<'r> {
             TestEventBody::Recorded { file, number } => {
                 let path = beside(&rule.rule.source.name, file);
                 let mut said = None;
-                recorded(&path, *number, layouts.catalogue(), &mut |event| {
-                    let family = layouts.catalogue().class(event.class).family;
-                    let header = event.header(layouts);
-                    let slots = layouts.slot_count(family);
-                    said = Some(match RecordWriter::new(self.instance.record_buffer_mut(), slots, &header) {
-                        None => Err("the event does not fit a record".to_owned()),
-                        Some(mut writer) => {
-                            event.fill(&mut writer, layouts, |slot| generation.wants(family, slot));
-                            let len = writer.finish();
-                            self.judge(rule, len)
-                        }
-                    });
+                each_recorded(&path, layouts.catalogue(), &mut |record, event| {
+                    if record == *number {
+                        said = Some(event.and_then(|event| self.judge_event(rule, event)));
+                    }
+                    said.is_none()
                 })?;
                 said.unwrap_or_else(|| Err(format!("{} has no record {number}", path.display())))
             }
         }
+    }
+
+    fn judge_event(&mut self, rule: &LoadedRule, event: &Event<'_>) -> Result<Said, String> {
+        let generation = self.ruleset.generation.clone();
+        let layouts = generation.layouts();
+        let family = layouts.catalogue().class(event.class).family;
+        let (header, slots) = (event.header(layouts), layouts.slot_count(family));
+        let Some(mut writer) = RecordWriter::new(self.instance.record_buffer_mut(), slots, &header) else {
+            return Err("the event does not fit a record".to_owned());
+        };
+        event.fill(&mut writer, layouts, |slot| generation.wants(family, slot));
+        let len = writer.finish();
+        self.judge(rule, len)
     }
 
     fn judge(&mut self, rule: &LoadedRule, record_len: u32) -> Result<Said, String> {
@@ -196,35 +235,26 @@ fn beside(rule_file: &str, file: &str) -> PathBuf {
     Path::new(rule_file).parent().unwrap_or(Path::new("")).join(file)
 }
 
-/// Calls back with the event of this record number, if there is one.
-fn recorded(
+/// Calls back with each event of a file and its record number, or why it cannot be read, until there is enough.
+fn each_recorded(
     path: &Path,
-    number: u64,
     catalogue: &Arc<Catalogue>,
-    on: &mut dyn FnMut(&Event<'_>),
+    on: &mut dyn FnMut(u64, Result<&Event<'_>, String>) -> bool,
 ) -> Result<(), String> {
     let mut inputs = Inputs::open(SourceId(0), &[path.to_owned()]).map_err(|error| error.to_string())?;
     let mut decoder = Decoder::new(catalogue.clone());
-    let mut found = false;
-    while let Some(raw) = inputs.next() {
-        let raw = match raw {
-            Ok(raw) => raw,
-            Err(error) if error.position.record == number => return Err(error.to_string()),
-            Err(_) => continue,
-        };
-        let mut failed = None;
-        decoder.decode(&raw, &mut |event| match event {
-            Ok(event) if event.position.record == number && !found => {
-                found = true;
-                on(&event);
-            }
-            Err(error) if error.position.record == number => failed = Some(error.to_string()),
-            _ => {}
-        });
-        match failed {
-            Some(error) if !found => return Err(error),
-            _ if found => return Ok(()),
-            _ => {}
+    let mut more = true;
+    while let Some(raw) = inputs.next().filter(|_| more) {
+        match raw {
+            Ok(raw) => decoder.decode(&raw, &mut |event| {
+                if more {
+                    more = match event {
+                        Ok(event) => on(event.position.record, Ok(&event)),
+                        Err(error) => on(error.position.record, Err(error.to_string())),
+                    };
+                }
+            }),
+            Err(error) => more = on(error.position.record, Err(error.to_string())),
         }
     }
     Ok(())

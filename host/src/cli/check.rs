@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use anstyle::Style;
 use clap::Args;
 use serde_json::{Value, json};
-use trapline_programs::catalogue::catalogue;
 use trapline_programs::diagnostic::report;
 
-use super::rules::RuleFiles;
+use super::rules::{RuleFiles, load_all};
 use super::{Console, Format, Outcome, OutputError, diagnostics};
 use crate::agent::alert::{hex, severity_name};
-use crate::agent::load::{Loaded, LoadedRule, Ruleset, load};
+use crate::agent::load::{Loaded, LoadedRule, Ruleset};
 use crate::sink::json;
 use crate::sink::terminal::escape;
 
@@ -35,11 +34,11 @@ impl Check {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let console = Console::new();
         let files = RuleFiles::find(&self.paths)?;
-        let loaded = load(&files.texts(), catalogue())?;
+        let loaded = load_all(&files)?;
         let mut out = anstream::stdout().lock();
         match self.format {
             Format::Text => {
-                diagnostics::print(&console, &loaded);
+                diagnostics::print_each(&console, &loaded);
                 write_text(&mut out, &loaded.ruleset).map_err(OutputError)?;
                 if let Some(note) = files.skipped_note() {
                     console.warning(&note);

@@ -79,7 +79,9 @@ mod tests {
         };
         let mut want: BTreeSet<String> = BTreeSet::from(["trapline".to_owned()]);
         want.extend(shown(&command, "trapline"));
-        want.extend(shown(command.find_subcommand("debug").unwrap(), "trapline-debug"));
+        for group in ["debug", "import"] {
+            want.extend(shown(command.find_subcommand(group).unwrap(), &format!("trapline-{group}")));
+        }
         assert_eq!(
             names,
             want.iter().map(|name| format!("{name}.1")).collect::<Vec<_>>().iter().map(String::as_str).collect()

@@ -18,6 +18,7 @@ mod diagnostics;
 mod exec;
 mod explain;
 mod fields;
+mod import;
 mod list;
 mod load;
 mod man;
@@ -74,6 +75,8 @@ enum Command {
     Replay(replay::Replay),
     Check(check::Check),
     Compile(compile::Compile),
+    #[command(subcommand)]
+    Import(import::Import),
     Verify(verify::Verify),
     Test(test::Test),
     Fields(fields::Fields),
@@ -126,6 +129,7 @@ impl Cli {
             Command::Replay(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Compile(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Test(command) => command.run(),
             Command::Fields(command) => command.run(),
             Command::Explain(command) => command.run(),

@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use trapline_programs::catalogue::catalogue;
 use trapline_programs::hir::Severity;
 
-use super::rules::{RuleFiles, STOCK, refused_outcome};
+use super::rules::{RuleFiles, STOCK, load_all, refused_outcome};
 use super::summary::{Refusals, RuleLine};
 use super::telling::{AlertFormat, Telling};
 use super::{Console, Outcome, OutputError, diagnostics, summary};
 use crate::agent::live::Outlet as _;
-use crate::agent::load::{Ruleset, load};
+use crate::agent::load::Ruleset;
 use crate::agent::summary::{RefusedRule, Seconds, Summary};
 use crate::agent::worker::{Item, SupplyReport, Worker};
 use crate::sink::json;
@@ -113,7 +112,7 @@ impl Replay {
         let start = Instant::now();
         let paths = if self.rules.is_empty() { vec![PathBuf::from(STOCK)] } else { self.rules.clone() };
         let files = RuleFiles::find(&paths)?;
-        let loaded = load(&files.texts(), catalogue())?;
+        let loaded = load_all(&files)?;
         let console = Console::new();
         diagnostics::print(&console, &loaded);
         if let Some(note) = files.skipped_note() {

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use trapline_engine::BuildError;
+use trapline_programs::catalogue::catalogue;
 use trapline_programs::diagnostic::Source;
+use trapline_programs::sigma::regression;
 use trapline_programs::{lang, object, sigma, stock};
 use trapline_vm::program::elf;
 
+use super::summary::count;
 use super::{Console, Outcome};
 use crate::agent::library::{self, FILES_MAX, Origin, TEXT_BYTES_MAX};
-use crate::agent::load::RuleText;
+use crate::agent::load::{Loaded, RuleText, load};
 use crate::agent::summary::RefusedRule;
 use crate::sink::terminal::escape;
 
@@ -30,8 +34,10 @@ pub(super) struct RuleFiles {
     files: Vec<RuleFile>,
     /// Index in `files` by the name of the source.
     by_name: HashMap<String, usize>,
-    /// Files in folders that are content for a later version: Sigma rules.
+    /// YAML in folders that holds no rules.
     skipped: Vec<PathBuf>,
+    /// Descriptions of regression tests.
+    regressions: Vec<Arc<Source>>,
     /// Bytes of the texts.
     bytes: usize,
     /// Whether no more is read than an agent takes.
@@ -86,6 +92,10 @@ impl RuleFiles {
                 Kind::Rules => {
                     check_file(path, &metadata)?;
                     let source = read(path)?;
+                    if is_regression(&source) {
+                        found.regressions.push(source);
+                        continue;
+                    }
                     found.add(RuleFile::new(source, &path.display().to_string(), Origin::Named));
                 }
                 Kind::Other => {
@@ -115,6 +125,11 @@ impl RuleFiles {
     /// The texts, to be loaded.
     pub(super) fn texts(&self) -> Vec<RuleText> {
         self.files.iter().map(|file| file.text.clone()).collect()
+    }
+
+    /// Descriptions of regression tests.
+    pub(super) fn regressions(&self) -> &[Arc<Source>] {
+        &self.regressions
     }
 
     /// The files with where they come from, to be kept in force.
@@ -189,6 +204,7 @@ impl RuleFiles {
             }
             match Kind::of(&path) {
                 Kind::Rules => match read_file(&path) {
+                    Ok(source) if is_regression(&source) => self.regressions.push(source),
                     Ok(source) if sigma::is_sigma(&source.name) && !sigma::has_rules(&source) => {
                         self.skipped.push(path);
                         continue;
@@ -210,6 +226,17 @@ impl RuleFiles {
     }
 }
 
+/// Compiles and proves what the paths named, and says on a terminal that it does.
+pub(super) fn load_all(files: &RuleFiles) -> Result<Loaded, BuildError> {
+    let mut console = Console::with_status();
+    console.status(|| {
+        format!("compiling and proving {}", count(files.files.len() as u64, "file of rules", "files of rules"))
+    });
+    let loaded = load(&files.texts(), catalogue());
+    console.finish();
+    loaded
+}
+
 /// What lies in a folder.
 fn entries(folder: &Path, depth: u32) -> anyhow::Result<Vec<fs::DirEntry>> {
     if depth > FOLDER_DEPTH_MAX {
@@ -217,6 +244,10 @@ fn entries(folder: &Path, depth: u32) -> anyhow::Result<Vec<fs::DirEntry>> {
     }
     let entries = fs::read_dir(folder).and_then(Iterator::collect);
     entries.with_context(|| folder.display().to_string())
+}
+
+fn is_regression(source: &Source) -> bool {
+    sigma::is_sigma(&source.name) && regression::is_regression(source) && !sigma::has_rules(source)
 }
 
 /// Opening a pipe would wait for a writer that never comes.

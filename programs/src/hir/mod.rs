@@ -19,8 +19,8 @@ use trapline_vm::record::{ClassId, OsSet};
 
 use crate::diagnostic::{Source, Span};
 
-pub(crate) use lower::check_regex;
 pub use lower::lower;
+pub(crate) use lower::{case_matters, check_regex, compare_text, is_attack, is_uuid, is_version};
 pub use print::print;
 
 /// A rule, ready to be compiled.

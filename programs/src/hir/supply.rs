@@ -90,6 +90,17 @@ pub fn read_by<'e>(expr: &'e Expr, fields: &mut BTreeSet<&'e str>) {
     }
 }
 
+/// Adds the fields of whose values a condition asks anything: those that are only asked for are not lacking where they
+/// never are.
+pub fn valued_by<'e>(expr: &'e Expr, fields: &mut BTreeSet<&'e str>) {
+    match expr {
+        Expr::Leaf(Leaf { kind: LeafKind::Exists(_), .. }) => {}
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| valued_by(part, fields)),
+        Expr::Not(inner) | Expr::IsTrue(inner) => valued_by(inner, fields),
+        Expr::Const(_) | Expr::Leaf(_) | Expr::Quantifier { .. } => read_by(expr, fields),
+    }
+}
+
 /// The fields that a test reads, in the order in which it names them.
 pub fn fields_of(leaf: &Leaf) -> Vec<&str> {
     match &leaf.kind {

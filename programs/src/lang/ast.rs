@@ -366,7 +366,7 @@ fn first_word(node: &SyntaxNode) -> Name {
 
 fn name(parent: &SyntaxNode) -> Option<Name> {
     let node = node(parent, SyntaxKind::Name)?;
-    Some(Name { text: node.text().to_string(), range: range(node.text_range()) })
+    Some(Name { text: node.text().to_string().trim_matches('`').to_owned(), range: range(node.text_range()) })
 }
 
 fn is_expr(kind: SyntaxKind) -> bool {

@@ -29,8 +29,8 @@ const CHOICES_MAX: usize = 4096;
 /// All values of an event, for searches without a field.
 const VALUES: &str = "event.values";
 
-/// Lowers a rule with the filters that are for it. `pipelines` are the texts of those that changed it. None: it is refused,
-/// which is told.
+/// Lowers a rule with the filters that are for it. `pipelines` are the texts of those that changed it. With it come
+/// its searches by name. None: it is refused, which is told.
 pub(crate) fn lower(
     source: &Arc<Source>,
     rule: &SigmaRule,
@@ -38,7 +38,7 @@ pub(crate) fn lower(
     pipelines: &[&str],
     catalogue: &Catalogue,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Rule> {
+) -> Option<(Rule, Vec<(String, Expr)>)> {
     let before = diagnostics.len();
     let span = |range: &std::ops::Range<usize>| Span { source: source.clone(), range: range.clone() };
     if let Some(timeframe) = &rule.timeframe {
@@ -71,12 +71,13 @@ pub(crate) fn lower(
     let line = if rule.logsource.source.is_some() { head } else { source.line_of(rule.logsource.range.start) };
     parts.extend(stream.guards.iter().map(|guard| guard_expr(guard, line)));
     let mut lower = Lower { source, elsewhere: None, by: None, catalogue, stream: &stream, diagnostics };
-    parts.push(lower.detection(&detection, head));
+    let (condition, searches) = lower.detection(&detection, head);
+    parts.push(condition);
     for ((filter_source, _), filter) in filters.iter().zip(&narrowing) {
         if let Some(filter) = filter {
             lower.source = filter_source;
             lower.elsewhere = (!Arc::ptr_eq(source, filter_source)).then_some(head);
-            parts.push(lower.detection(filter, head));
+            parts.push(lower.detection(filter, head).0);
         }
     }
     if diagnostics.len() > before {
@@ -89,7 +90,7 @@ pub(crate) fn lower(
         digest.update(source.text.get(filter.header.range.clone()).unwrap_or_default());
     }
     pipelines.iter().for_each(|text| digest.update(text));
-    Some(Rule {
+    let rule = Rule {
         name: name(&rule.header),
         meta: Meta { os: stream.os, ..meta(&rule.header) },
         classes: stream.classes.clone(),
@@ -100,7 +101,8 @@ pub(crate) fn lower(
         source: source.clone(),
         line: source.line_of(rule.header.range.start),
         digest: digest.finalize().into(),
-    })
+    };
+    Some((rule, searches))
 }
 
 /// The rule's own name, or its title as one.
@@ -432,7 +434,7 @@ struct Lower<'l> {
 
 impl Lower<'_> {
     /// `head` is the line of the rule's title.
-    fn detection(&mut self, detection: &Detection<'_>, head: u32) -> Expr {
+    fn detection(&mut self, detection: &Detection<'_>, head: u32) -> (Expr, Vec<(String, Expr)>) {
         let mut searches: Vec<Expr> = Vec::with_capacity(detection.searches.len());
         for (search, part) in &detection.searches {
             let mut of_search = Lower {
@@ -446,7 +448,8 @@ impl Lower<'_> {
             searches.push(of_search.part(part));
         }
         let names: Vec<&Search> = detection.searches.iter().map(|(search, _)| *search).collect();
-        self.condition(&detection.condition, &searches, &names)
+        let condition = self.condition(&detection.condition, &searches, &names);
+        (condition, names.into_iter().map(|search| search.name.clone()).zip(searches).collect())
     }
 
     fn refuse(&mut self, code: &'static str, range: &std::ops::Range<usize>, message: String, help: &str) {
@@ -699,7 +702,9 @@ impl Answers {
             let kind = LeafKind::OneOf { field: place.field.clone(), values };
             parts.push(guarded(&place, line, leaf(kind, line, text)));
         }
-        for (place, ranges) in self.ranges.into_values() {
+        for (place, mut ranges) in self.ranges.into_values() {
+            ranges.sort_unstable_by_key(|range| (range.address, range.prefix));
+            ranges.dedup();
             let text =
                 format!("{name} in {}", list(ranges.iter().map(|range| format!("{}/{}", range.address, range.prefix))));
             let test = Predicated::Cidr(ranges);

@@ -15,17 +15,20 @@
 mod condition;
 mod correlation;
 mod document;
+mod import;
 mod lower;
 mod modifier;
 mod origin;
 mod pattern;
 mod pipeline;
 mod regex;
+pub mod regression;
 mod stream;
 mod yaml;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use trapline_vm::record::Catalogue;
@@ -34,9 +37,10 @@ use self::correlation::Named;
 use self::document::{Correlation, Document, Filter, Header, LogSource, SigmaRule};
 use self::pipeline::Pipelines;
 use crate::diagnostic::{Diagnostic, Source, Span};
-use crate::hir::Rule;
+use crate::hir::{Expr, Rule};
 
 pub use condition::{CONDITION_NESTING_MAX, CONDITION_TOKENS_MAX};
+pub use import::{Searches, import};
 pub use modifier::VALUES_MAX;
 pub use pipeline::{ITEMS_MAX, MADE_LEN_MAX, STEPS_MAX};
 pub use yaml::{DOCUMENTS_MAX, NESTING_MAX, NODES_MAX, SCALAR_LEN_MAX};
@@ -100,6 +104,14 @@ fn documents(source: &Arc<Source>) -> Vec<Header> {
 /// Lowers all rules of the sources: those without mistakes, and every mistake of the others. Filters narrow the rules
 /// they name and pipelines change all of them, whichever source holds these.
 pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<Diagnostic>) {
+    lower_and(sources, catalogue, &mut |_, _| {})
+}
+
+/// Takes a rule, and its searches by name.
+type Keep<'k> = dyn FnMut(&Rule, Vec<(String, Expr)>) + 'k;
+
+/// `keep` is given the searches of each rule by name, as conditions that stand in its own.
+fn lower_and(sources: &[Arc<Source>], catalogue: &Catalogue, keep: &mut Keep<'_>) -> (Vec<Rule>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut pipelines = Pipelines::default();
     let mut rules: Vec<(&Arc<Source>, Box<SigmaRule>)> = Vec::new();
@@ -161,9 +173,49 @@ pub fn lower(sources: &[Arc<Source>], catalogue: &Catalogue) -> (Vec<Rule>, Vec<
             Some(changed_by) => changed_by,
             None => continue,
         };
-        lowered.extend(lower::lower(source, &rule, &chosen, &changed_by, catalogue, &mut diagnostics));
+        if let Some((rule, searches)) = lower::lower(source, &rule, &chosen, &changed_by, catalogue, &mut diagnostics) {
+            keep(&rule, searches);
+            lowered.push(rule);
+        }
     }
     (lowered, diagnostics)
+}
+
+/// A document as its text says at a glance, whether or not it can be read: what a refusal is told of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The document in the source.
+    pub range: Range<usize>,
+    /// The value of `title`.
+    pub title: String,
+    /// The value of `id`.
+    pub id: String,
+    /// The value of `regression_tests_path`.
+    pub tests: String,
+}
+
+/// The documents of a source.
+pub fn outline(source: &Source) -> Vec<Outline> {
+    let mut documents = vec![Outline::default()];
+    let mut at = 0;
+    for line in source.text.split_inclusive('\n') {
+        if line.starts_with("---") && documents.last().is_some_and(|document| !document.range.is_empty()) {
+            documents.push(Outline { range: at..at, ..Outline::default() });
+        }
+        at += line.len();
+        if let Some(document) = documents.last_mut() {
+            document.range.end = at;
+            let value = |key: &str| Some(line.strip_prefix(key)?.trim().trim_matches(['\'', '"']).to_owned());
+            if let Some(title) = value("title:") {
+                document.title = title;
+            } else if let Some(id) = value("id:") {
+                document.id = id;
+            } else if let Some(tests) = value("regression_tests_path:") {
+                document.tests = tests;
+            }
+        }
+    }
+    documents
 }
 
 /// Whether a filter narrows a rule: it names it, and its log source holds that of the rule.

@@ -630,9 +630,9 @@ fn cidr(text: &str) -> Option<Cidr> {
         None => (text, None),
     };
     let address: IpAddr = address.parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.unwrap_or(most);
-    (prefix <= most).then_some(Cidr { address, prefix })
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let net = ipnet::IpNet::new(address, prefix.unwrap_or(whole)).ok()?;
+    Some(Cidr { address: net.network(), prefix: net.prefix_len() })
 }
 
 #[cfg(test)]

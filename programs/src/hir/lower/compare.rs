@@ -427,7 +427,7 @@ impl<'a> Cx<'a, '_> {
             return self.alternatives(all, site, |cx, value| cx.cidr(value.clone(), right.clone(), place, site));
         }
         let field = match &left {
-            Value::Field(field) if inner(field.ty) == Some(Scalar::Ip) => field,
+            Value::Field(field) if matches!(inner(field.ty), Some(Scalar::Ip | Scalar::Str | Scalar::Path)) => field,
             Value::Const(item) => {
                 let Some(Literal::Ip(address)) = self.literal(Scalar::Ip, "an address", item) else { return None };
                 let ranges = self.ranges("an address", right, site)?;
@@ -494,7 +494,8 @@ impl<'a> Cx<'a, '_> {
             self.report(Diagnostic::error("type-mismatch", message, span, "not followed by a list").help("write `==`"));
             return None;
         }
-        if lists == (true, true) {
+        let text = |scalar| matches!(scalar, Scalar::Str | Scalar::Path);
+        if lists == (true, true) && !(text(a_scalar) && text(b_scalar)) {
             self.error(
                 "operator-type",
                 "two lists are not compared",
@@ -504,7 +505,7 @@ impl<'a> Cx<'a, '_> {
             return None;
         }
         // The list goes to the left: any of its elements.
-        let (a, b, a_scalar, b_scalar, op) = if lists.1 {
+        let (a, b, a_scalar, b_scalar, op) = if lists == (false, true) {
             if !matches!(op, Op::Eq | Op::In) {
                 let message = format!("`{}` takes a list on its left, not on its right", site.op);
                 self.error("operator-type", message, &site.op_range, "the list is on the right");
@@ -514,7 +515,6 @@ impl<'a> Cx<'a, '_> {
         } else {
             (a, b, a_scalar, b_scalar, op)
         };
-        let text = |scalar| matches!(scalar, Scalar::Str | Scalar::Path);
         if text(a_scalar) && text(b_scalar) {
             let op = match str_op(op) {
                 Some(op @ (StrOp::Equals | StrOp::Contains | StrOp::StartsWith | StrOp::EndsWith)) => op,

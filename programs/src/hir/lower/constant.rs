@@ -189,7 +189,7 @@ pub(crate) fn check_regex(pattern: &str) -> Result<(), (String, String)> {
 }
 
 /// Whether the case of letters matters to the test.
-pub(super) fn case_matters(op: StrOp, text: &str) -> bool {
+pub(crate) fn case_matters(op: StrOp, text: &str) -> bool {
     if op == StrOp::Regex {
         // Equal to its case-insensitive form: nothing in it has case, or it says `(?i)` itself.
         return match (parse_regex(text, false), parse_regex(text, true)) {
@@ -216,7 +216,7 @@ fn folded(text: &str) -> String {
 }
 
 /// What a string test says of two constants. Regular expressions are not evaluated here.
-pub(super) fn compare_text(op: StrOp, fold: bool, value: &str, literal: &str) -> Option<bool> {
+pub(crate) fn compare_text(op: StrOp, fold: bool, value: &str, literal: &str) -> Option<bool> {
     let (value, literal) = if fold { (folded(value), folded(literal)) } else { (value.to_owned(), literal.to_owned()) };
     Some(match op {
         StrOp::Equals => value == literal,

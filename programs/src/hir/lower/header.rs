@@ -43,13 +43,13 @@ pub(super) fn id_of(rule: &ast::Rule) -> Option<(String, Range)> {
     }
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
         && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn is_version(text: &str) -> bool {
+pub(crate) fn is_version(text: &str) -> bool {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let parts: Vec<&str> = core.split('.').collect();
     let numbers = parts.iter().all(|part| {
@@ -65,7 +65,7 @@ fn is_version(text: &str) -> bool {
 }
 
 /// `T1059`, `T1059.004`, `TA0002`.
-fn is_attack(text: &str) -> bool {
+pub(crate) fn is_attack(text: &str) -> bool {
     let digits = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.strip_prefix("TA") {
         Some(tactic) => digits(tactic, 4),
@@ -90,6 +90,7 @@ const STATUSES: &[(&str, Status)] = &[
     ("test", Status::Test),
     ("stable", Status::Stable),
     ("deprecated", Status::Deprecated),
+    ("unsupported", Status::Unsupported),
 ];
 
 const SYSTEMS: &[(&str, Os)] = &[("linux", Os::Linux), ("windows", Os::Windows), ("macos", Os::MacOs)];

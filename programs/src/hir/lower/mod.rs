@@ -38,7 +38,8 @@ use crate::lang::limits::{
 use crate::lang::suggest::nearest;
 use scope::Env;
 
-pub(crate) use constant::check_regex;
+pub(crate) use constant::{case_matters, check_regex, compare_text};
+pub(crate) use header::{is_attack, is_uuid, is_version};
 
 /// Mistakes of a file that are kept; the first [`DIAGNOSTICS_MAX`] of them, in order of the text, are shown.
 const FOUND_MAX: usize = 50 * DIAGNOSTICS_MAX;

@@ -14,8 +14,8 @@ impl Parser<'_> {
             let before = self.at;
             match self.text() {
                 "rule" if !self.nth_on_new_line(1) => self.rule_item(),
-                "list" if self.nth(1) == SyntaxKind::Ident => self.list_item(),
-                "macro" if self.nth(1) == SyntaxKind::Ident => self.macro_item(),
+                "list" if self.nth_is_name(1) => self.list_item(),
+                "macro" if self.nth_is_name(1) => self.macro_item(),
                 "table" if self.nth(1) == SyntaxKind::Ident => self.table_item(),
                 "tune" if self.nth(1) != SyntaxKind::Eof => self.tune_item(),
                 "import" if self.nth(1) == SyntaxKind::String => self.import_item(),

@@ -418,7 +418,7 @@ impl Parser<'_> {
         self.nth(ahead) == SyntaxKind::Ident
             && self.nth_on_new_line(ahead)
             && ITEM_WORDS.contains(&self.nth_text(ahead))
-            && matches!(self.nth(ahead + 1), SyntaxKind::Ident | SyntaxKind::String)
+            && matches!(self.nth(ahead + 1), SyntaxKind::Ident | SyntaxKind::QuotedIdent | SyntaxKind::String)
     }
 
     /// Whether a clause or header entry begins here, at the beginning of a line.
@@ -508,9 +508,13 @@ impl Parser<'_> {
 
 // Small shared pieces.
 impl Parser<'_> {
+    fn nth_is_name(&self, ahead: usize) -> bool {
+        matches!(self.nth(ahead), SyntaxKind::Ident | SyntaxKind::QuotedIdent)
+    }
+
     /// A name that an item defines.
     fn name(&mut self, what: &str) -> bool {
-        if !self.at(SyntaxKind::Ident) {
+        if !self.nth_is_name(0) {
             self.expected(what);
             return false;
         }
