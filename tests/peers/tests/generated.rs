@@ -157,7 +157,11 @@ fn text(random: &mut Random, known: &[Value]) -> String {
             3 => text.replacen('?', &filler, 1),
             4 => text.replace('\\', "\\\\"),
             5 => text.replace("\\\\", "\\"),
-            6 => text.replacen(['-', '/', '\u{2013}'], *random.of(&["-", "/", "\u{2013}", "\u{2014}", "\u{2015}"]), 1),
+            6 => text.replacen(
+                ['-', '/', '\u{2013}'],
+                random.of::<&str>(&["-", "/", "\u{2013}", "\u{2014}", "\u{2015}"]),
+                1,
+            ),
             7 => format!("{filler}{text}"),
             _ => format!("{text}{filler}"),
         };
