@@ -1,6 +1,7 @@
 //! Sigma rules, end to end: what each means on events, by the specification; the causes by which engines of the field
 //! differ, one test each; and, where the corpora lie beside the checkout, every rule and every regression case of them.
 
+mod edges;
 mod modifiers;
 mod normal;
 mod values;

@@ -7,30 +7,40 @@ mod codes;
 mod render;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use codes::{Code, codes, explain};
 pub use render::{Place, PlaceRange, Report, render, report};
 
 /// A file of rules, or other text that diagnostics point into.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// Path as the user gave it, for messages.
     pub name: String,
     /// Its text.
     pub text: String,
+    /// Where its line ends are, once somebody asked.
+    line_ends: OnceLock<Vec<usize>>,
 }
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.text) == (&other.name, &other.text)
+    }
+}
+
+impl Eq for Source {}
 
 impl Source {
     /// A source.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Arc::new(Self { name: name.into(), text: text.into(), line_ends: OnceLock::new() })
     }
 
     /// Line of a byte offset, from 1.
     pub fn line_of(&self, offset: usize) -> u32 {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        u32::try_from(before.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX - 1) + 1
+        let ends = self.line_ends.get_or_init(|| self.text.match_indices('\n').map(|(at, _)| at).collect());
+        u32::try_from(ends.partition_point(|end| *end < offset)).unwrap_or(u32::MAX - 1) + 1
     }
 }
 

@@ -230,6 +230,10 @@ impl<'t> Parser<'t> {
             let suits = |name: &str| (hidden || !name.starts_with('_')) && glob(target, name);
             (0..).zip(self.names).filter(|(_, name)| suits(name)).map(|(index, _)| index).collect()
         };
+        if chosen.is_empty() && target.eq_ignore_ascii_case("them") {
+            let message = "`them` are no searches: names that begin with an underscore are not among it";
+            return Err(self.mistake(target_range, message, "name them, or write `1 of _*`"));
+        }
         if chosen.is_empty() {
             return Err(self.unknown(target, target_range));
         }

@@ -521,7 +521,16 @@ impl Reader<'_> {
             match key.as_str() {
                 "rules" if value.text().is_some_and(|text| text.eq_ignore_ascii_case("any")) => rules = None,
                 "rules" => rules = Some(self.located(value, "`rules`")),
-                "condition" => condition = self.located(value, "`condition`").into_iter().next(),
+                "condition" => {
+                    let mut conditions = self.located(value, "`condition`");
+                    if let Some(second) = conditions.get(1) {
+                        let message = "a filter has one condition";
+                        let help = "join them by `and` or `or`";
+                        self.mistake_with_help("sigma-document", message, (&second.range, "the second one"), help);
+                    }
+                    conditions.truncate(1);
+                    condition = conditions.pop();
+                }
                 _ => {
                     let Some(body) = self.body(value, key) else { continue };
                     searches.push(Search { name: key.clone(), range: key_range.clone(), body, source: None });

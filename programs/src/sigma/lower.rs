@@ -5,7 +5,7 @@
 //! rule.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,8 +24,22 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::hir::{Absent, Expr, Leaf, LeafKind, Meta, Operand, Rule};
 use crate::lang::limits::LEAF_TEXT_MAX;
 
-/// The most parts that `N of` is written out to.
+/// The most searches of a detection.
+pub const SEARCHES_MAX: usize = 1024;
+/// The most conditions of a detection.
+pub const CONDITIONS_MAX: usize = 16;
+/// The most tests that a condition may be written out to: those of a search count wherever it is named, and a regular
+/// expression counts as [`REGEX_WEIGHT`].
+pub const TESTS_MAX: usize = 262_144;
+/// What a regular expression counts for: it takes long to compile.
+const REGEX_WEIGHT: usize = 256;
+/// The most ways of `N of` to hold.
 const CHOICES_MAX: usize = 4096;
+/// The most values of one test of the engine, and bytes of all of them; others are in further tests.
+const VALUES_OF_TEST_MAX: usize = 16_384;
+const VALUES_OF_TEST_LEN_MAX: usize = 1 << 20;
+/// The most regular expressions of one.
+const REGEXES_OF_TEST_MAX: usize = 256;
 /// All values of an event, for searches without a field.
 const VALUES: &str = "event.values";
 
@@ -47,6 +61,16 @@ pub(crate) fn lower(
             Diagnostic::error("sigma-old-form", message, span(timeframe), "refused")
                 .help("write a correlation: a second document with `correlation:` and `timespan`"),
         );
+    }
+    for (source, header) in std::iter::once((source, &rule.header)).chain(filters.iter().map(|(s, f)| (*s, &f.header)))
+    {
+        if let Some(taxonomy) = taxonomy(header) {
+            let span = Span { source: source.clone(), range: header.head.clone() };
+            let message = format!("the names of this document are of the taxonomy `{taxonomy}`, not of Sigma's");
+            diagnostics.push(Diagnostic::error("sigma-unsupported", message, span, "in this").help(
+                "map them with a pipeline, which says so by `set_custom_attribute` with `attribute: taxonomy` and `value: sigma`",
+            ));
+        }
     }
     let detection = Detection::read(source, &rule.searches, &rule.conditions, &rule.added, diagnostics);
     let narrowing: Vec<Option<Detection<'_>>> = filters
@@ -103,6 +127,12 @@ pub(crate) fn lower(
         digest: digest.finalize().into(),
     };
     Some((rule, searches))
+}
+
+/// What the names of a document are of, if not of Sigma's own taxonomy.
+fn taxonomy(header: &Header) -> Option<&str> {
+    let entry = header.attributes.iter().find(|entry| entry.key == "taxonomy")?;
+    entry.value.text().filter(|name| !name.eq_ignore_ascii_case("sigma"))
 }
 
 /// The rule's own name, or its title as one.
@@ -193,7 +223,22 @@ impl<'d> Detection<'d> {
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let before = diagnostics.len();
-        let names: Vec<&str> = searches.iter().map(|search| search.name.as_str()).collect();
+        let mut large = |range: &std::ops::Range<usize>, message: String, help: &str| {
+            let span = Span { source: source.clone(), range: range.clone() };
+            diagnostics.push(Diagnostic::error("sigma-too-large", message, span, "here").help(help));
+            None
+        };
+        if let Some(search) = searches.get(SEARCHES_MAX).filter(|search| search.source.is_none()) {
+            let message = format!("the detection has more than {SEARCHES_MAX} searches");
+            return large(&search.range, message, "write what is alike as one search with a list, or split the rule");
+        }
+        if let Some(condition) = conditions.get(CONDITIONS_MAX) {
+            let message = format!("the detection has more than {CONDITIONS_MAX} conditions");
+            return large(&condition.range, message, "join them by `or`, or split the rule");
+        }
+        // What pipelines added stands behind, and is nothing that the rule itself names.
+        let own = searches.len().saturating_sub(added.len());
+        let names: Vec<&str> = searches.iter().take(own).map(|search| search.name.as_str()).collect();
         let mut read = Vec::new();
         for condition in conditions {
             match condition::parse(&condition.text, &names) {
@@ -207,7 +252,7 @@ impl<'d> Detection<'d> {
         }
         let mut all = vec![Condition::Or(read)];
         all.extend(added.iter().filter_map(|(name, negated)| {
-            let found = Condition::Search(names.iter().position(|known| known == name)?);
+            let found = Condition::Search(searches.iter().position(|search| search.name == *name)?);
             Some(if *negated { Condition::Not(Box::new(found)) } else { found })
         }));
         let searches = searches.iter().map(|search| {
@@ -221,7 +266,18 @@ impl<'d> Detection<'d> {
         let gone =
             |index| searches.get(index).is_some_and(|(_, part)| matches!(part, Part::All(parts) if parts.is_empty()));
         match Condition::And(all).without(&gone) {
-            Some(condition) => Some(Self { searches, condition }),
+            Some(condition) => {
+                let weights: Vec<usize> = searches.iter().map(|(_, part)| part.weight()).collect();
+                if weight(&condition, &weights) > TESTS_MAX {
+                    let range = conditions.first().map_or(0..0, |condition| condition.range.clone());
+                    let span = Span { source: source.clone(), range };
+                    let message = format!("the condition is more than {TESTS_MAX} tests, searches written out");
+                    let help = "name each search once, write `1 of` or `all of`, or split the rule";
+                    diagnostics.push(Diagnostic::error("sigma-too-large", message, span, "this one").help(help));
+                    return None;
+                }
+                Some(Self { searches, condition })
+            }
             None => {
                 let range = searches.first().map_or(0..0, |(search, _)| search.range.clone());
                 let span = Span { source: source.clone(), range };
@@ -264,7 +320,39 @@ fn union(mut sets: impl Iterator<Item = Option<BTreeSet<i64>>>) -> Option<BTreeS
     })
 }
 
+/// The tests of a condition, searches of these weights written out.
+fn weight(condition: &Condition, weights: &[usize]) -> usize {
+    let of = |index: &usize| weights.get(*index).copied().unwrap_or(0);
+    match condition {
+        Condition::Search(index) => of(index),
+        Condition::AtLeast(count, chosen) if *count > 1 && choices(chosen.len(), *count) > CHOICES_MAX => usize::MAX,
+        Condition::AtLeast(count, chosen) => {
+            // The search behind so many others stands once for each way to choose some of these that leaves a choice.
+            let copies = |before: usize| -> usize {
+                let least = count.saturating_sub(chosen.len() - before);
+                (least..*count).map(|taken| choices(before, taken)).fold(0, usize::saturating_add)
+            };
+            let copies = |before| if *count == 1 { 1 } else { copies(before) };
+            (0..)
+                .zip(chosen)
+                .fold(0, |all, (before, index)| all.saturating_add(copies(before).saturating_mul(of(index))))
+        }
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts.iter().map(|part| weight(part, weights)).fold(0, usize::saturating_add)
+        }
+        Condition::Not(inside) => weight(inside, weights),
+    }
+}
+
 impl Part {
+    fn weight(&self) -> usize {
+        let of = |test: &Test| if let Test::Regex(_) = test { REGEX_WEIGHT } else { 1 };
+        match self {
+            Self::One(question) => question.tests.iter().map(|(test, _)| of(test)).sum(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::weight).sum(),
+        }
+    }
+
     fn has_keywords(&self) -> bool {
         match self {
             Self::One(question) => question.field.is_none(),
@@ -320,9 +408,7 @@ fn part(source: &Arc<Source>, body: &Body, diagnostics: &mut Vec<Diagnostic>) ->
 fn question(item: &Item) -> Result<Question, modifier::Mistake> {
     let mut question = item.question()?;
     if question.field.is_none() {
-        let is_bound =
-            |known: &Located| ["startswith", "endswith"].iter().any(|name| known.text.eq_ignore_ascii_case(name));
-        let anywhere = !item.modifiers.iter().any(is_bound);
+        let anywhere = !item.is_bound();
         for (test, range) in &mut question.tests {
             let pattern = match test {
                 Test::Text(pattern) => std::mem::take(pattern),
@@ -341,6 +427,19 @@ fn question(item: &Item) -> Result<Question, modifier::Mistake> {
     Ok(question)
 }
 
+/// A condition, with the searches written out wherever it names them.
+fn condition_expr(condition: &Condition, searches: &[Expr]) -> Expr {
+    let of = |index: &usize| searches.get(*index).cloned().unwrap_or(Expr::Const(false));
+    match condition {
+        Condition::Search(index) => of(index),
+        Condition::AtLeast(1, chosen) => Expr::Or(chosen.iter().map(of).collect()),
+        Condition::AtLeast(count, chosen) => at_least(*count, &chosen.iter().map(of).collect::<Vec<_>>()),
+        Condition::And(parts) => Expr::And(parts.iter().map(|part| condition_expr(part, searches)).collect()),
+        Condition::Or(parts) => Expr::Or(parts.iter().map(|part| condition_expr(part, searches)).collect()),
+        Condition::Not(inside) => Expr::Not(Box::new(condition_expr(inside, searches))),
+    }
+}
+
 /// A guard as a condition.
 fn guard_expr(guard: &Guard, line: u32) -> Expr {
     let leaf = |kind: LeafKind, text: &str| leaf(kind, line, text.to_owned());
@@ -354,12 +453,11 @@ fn guard_expr(guard: &Guard, line: u32) -> Expr {
         Guard::Windows(events) => {
             let id = FieldRef { name: "winlog.event_id".to_owned(), ty: FieldType::Scalar(Scalar::Int) };
             let module = text("event.module");
-            let other = Expr::Not(Box::new(leaf(LeafKind::Exists(id.clone()), "winlog.event_id exists")));
             let ours = events.iter().map(|(name, ids)| {
                 let one_of = LeafKind::OneOf { field: id.clone(), values: ids.clone() };
                 Expr::And(vec![is(&module, std::slice::from_ref(name)), leaf(one_of, "winlog.event_id")])
             });
-            one(std::iter::once(other).chain(ours).collect(), Expr::Or)
+            one(std::iter::once(not_of_windows(line)).chain(ours).collect(), Expr::Or)
         }
         Guard::Channel(channels, providers) => {
             let channel = text("winlog.channel");
@@ -447,9 +545,9 @@ impl Lower<'_> {
             };
             searches.push(of_search.part(part));
         }
-        let names: Vec<&Search> = detection.searches.iter().map(|(search, _)| *search).collect();
-        let condition = self.condition(&detection.condition, &searches, &names);
-        (condition, names.into_iter().map(|search| search.name.clone()).zip(searches).collect())
+        let condition = condition_expr(&detection.condition, &searches);
+        let names = detection.searches.iter().map(|(search, _)| search.name.clone());
+        (condition, names.zip(searches).collect())
     }
 
     fn refuse(&mut self, code: &'static str, range: &std::ops::Range<usize>, message: String, help: &str) {
@@ -457,31 +555,6 @@ impl Lower<'_> {
         let told = Diagnostic::error(code, message, span, "here");
         let told = self.by.iter().cloned().fold(told, |told, by| told.label(by, "what this made of it"));
         self.diagnostics.push(if help.is_empty() { told } else { told.help(help) });
-    }
-
-    fn condition(&mut self, condition: &Condition, searches: &[Expr], names: &[&Search]) -> Expr {
-        let of = |index: &usize| searches.get(*index).cloned().unwrap_or(Expr::Const(false));
-        match condition {
-            Condition::Search(index) => of(index),
-            Condition::AtLeast(1, chosen) => Expr::Or(chosen.iter().map(of).collect()),
-            Condition::AtLeast(count, chosen) if *count == chosen.len() => Expr::And(chosen.iter().map(of).collect()),
-            Condition::AtLeast(count, chosen) => {
-                let chosen: Vec<Expr> = chosen.iter().map(of).collect();
-                if choices(chosen.len(), *count) > CHOICES_MAX {
-                    let range = names.first().map_or(0..0, |search| search.range.clone());
-                    let message =
-                        format!("`{count} of` {} searches has more than {CHOICES_MAX} ways to hold", chosen.len());
-                    self.refuse("sigma-too-large", &range, message, "write `1 of` or `all of`, or split the rule");
-                    return Expr::Const(false);
-                }
-                at_least(*count, &chosen)
-            }
-            Condition::And(parts) => {
-                Expr::And(parts.iter().map(|part| self.condition(part, searches, names)).collect())
-            }
-            Condition::Or(parts) => Expr::Or(parts.iter().map(|part| self.condition(part, searches, names)).collect()),
-            Condition::Not(inside) => Expr::Not(Box::new(self.condition(inside, searches, names))),
-        }
     }
 
     fn part(&mut self, part: &Part) -> Expr {
@@ -499,7 +572,7 @@ impl Lower<'_> {
             None => match self.catalogue.field_id(VALUES) {
                 Some(id) => {
                     let field = FieldRef { name: VALUES.to_owned(), ty: self.catalogue.field(id).ty };
-                    vec![vec![Place { field, how: How::Text(&[]), module: None }]]
+                    vec![vec![Place::new(field, How::Text(&[]))]]
                 }
                 None => Vec::new(),
             },
@@ -535,13 +608,18 @@ impl Lower<'_> {
                 },
                 _ => None,
             };
-            let mut places: Vec<&Place> = Vec::new();
+            let mut places: Vec<Cow<'_, Place>> = Vec::new();
             for choice in choices {
-                let exact = |place: &&Place| is_exact(test, place, question, regex.as_ref());
+                let exact = |place: &Place| is_exact(test, place, question, regex.as_ref());
                 let same_address = |place: &&Place| place.how == How::Address && address(test).is_some();
-                match choice.iter().find(exact).or_else(|| choice.iter().find(same_address)) {
-                    Some(place) if !places.contains(&place) => places.push(place),
-                    _ => {}
+                let found = choice.iter().find(|place| exact(place)).or_else(|| choice.iter().find(same_address));
+                // Events of other sensors have the field of the catalogue alone.
+                let elsewhere = choice.iter().filter(|_| found.is_some_and(Place::is_event_data));
+                let elsewhere = elsewhere.map(Place::elsewhere).find(|place| exact(place) || same_address(&place));
+                for place in found.map(Cow::Borrowed).into_iter().chain(elsewhere.map(Cow::Owned)) {
+                    if !places.contains(&place) {
+                        places.push(place);
+                    }
                 }
             }
             if places.is_empty() {
@@ -565,12 +643,22 @@ impl Lower<'_> {
                     answers.others.push(one(absent.collect(), Expr::And));
                 }
                 Test::Field(op, other) => {
-                    let others = self.stream.places(other, self.catalogue);
-                    let found = places.iter().flat_map(|left| {
-                        let rights = others.iter().filter_map(|choice| choice.iter().find(|place| is_raw(place)));
-                        rights.map(|right| field_test(left, right, *op, question, line)).collect::<Vec<_>>()
-                    });
-                    let found: Vec<Expr> = found.collect();
+                    let mut rights: Vec<Place> = Vec::new();
+                    for choice in self.stream.places(other, self.catalogue) {
+                        let Some(right) = choice.iter().find(|place| is_raw(place)) else { continue };
+                        let elsewhere = choice.iter().filter(|_| right.is_event_data()).map(Place::elsewhere);
+                        rights.extend(elsewhere.filter(is_raw).take(1));
+                        rights.push(right.clone());
+                    }
+                    let pairs = places.iter().flat_map(|left| rights.iter().map(move |right| (left, right)));
+                    let pairs = pairs.filter(|(left, right)| left.elsewhere == right.elsewhere);
+                    let found: Vec<Expr> =
+                        pairs.map(|(left, right)| field_test(left, right, *op, question, line)).collect();
+                    if found.is_empty() {
+                        let message = format!("the text of `{other}` of this log source cannot be compared with");
+                        self.refuse("sigma-unsupported", range, message, "");
+                        break;
+                    }
                     answers.others.push(one(found, Expr::Or));
                 }
                 _ => places.iter().for_each(|place| answers.add(test, place, question, line)),
@@ -592,8 +680,8 @@ struct Group {
 #[derive(Default)]
 struct Answers {
     literals: Vec<Group>,
-    numbers: BTreeMap<String, (Place, Vec<i64>)>,
-    ranges: BTreeMap<String, (Place, Vec<Cidr>)>,
+    numbers: Vec<(Place, Vec<i64>)>,
+    ranges: Vec<(Place, Vec<Cidr>)>,
     others: Vec<Expr>,
 }
 
@@ -678,41 +766,69 @@ impl Answers {
     }
 
     fn range(&mut self, place: &Place, range: Cidr) {
-        let key = place.field.name.clone();
-        self.ranges.entry(key).or_insert_with(|| (place.clone(), Vec::new())).1.push(range);
+        put(&mut self.ranges, place, range);
     }
 
     fn number(&mut self, place: &Place, number: i64) {
-        let key = place.field.name.clone();
-        self.numbers.entry(key).or_insert_with(|| (place.clone(), Vec::new())).1.push(number);
+        put(&mut self.numbers, place, number);
     }
 
     fn into_expr(self, question: &Question, line: u32) -> Expr {
         let name = question.field.as_deref().unwrap_or("any value");
         let mut parts = self.others;
         for Group { place, op, fold, texts } in self.literals {
-            let text = describe(name, op, &texts);
-            let predicate = strings(place.field.clone(), op, texts, fold);
-            parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+            for texts in tests_of(texts, op) {
+                let text = describe(name, op, &texts);
+                let predicate = strings(place.field.clone(), op, texts, fold);
+                parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+            }
         }
-        for (place, mut values) in self.numbers.into_values() {
+        for (place, mut values) in self.numbers {
             values.sort_unstable();
             values.dedup();
             let text = format!("{name} is {}", list(values.iter().map(i64::to_string)));
             let kind = LeafKind::OneOf { field: place.field.clone(), values };
             parts.push(guarded(&place, line, leaf(kind, line, text)));
         }
-        for (place, mut ranges) in self.ranges.into_values() {
+        for (place, mut ranges) in self.ranges {
             ranges.sort_unstable_by_key(|range| (range.address, range.prefix));
             ranges.dedup();
-            let text =
-                format!("{name} in {}", list(ranges.iter().map(|range| format!("{}/{}", range.address, range.prefix))));
-            let test = Predicated::Cidr(ranges);
-            let predicate = Predicate { field: place.field.clone(), scope: Scope::Any, test };
-            parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+            for ranges in ranges.chunks(VALUES_OF_TEST_MAX) {
+                let shown = ranges.iter().map(|range| format!("{}/{}", range.address, range.prefix));
+                let text = format!("{name} in {}", list(shown));
+                let test = Predicated::Cidr(ranges.to_vec());
+                let predicate = Predicate { field: place.field.clone(), scope: Scope::Any, test };
+                parts.push(guarded(&place, line, leaf(LeafKind::Predicate(predicate), line, text)));
+            }
         }
         one(parts, Expr::Or)
     }
+}
+
+/// Puts a value among those of its place.
+fn put<T>(groups: &mut Vec<(Place, Vec<T>)>, place: &Place, value: T) {
+    match groups.iter_mut().find(|(known, _)| known == place) {
+        Some((_, values)) => values.push(value),
+        None => groups.push((place.clone(), vec![value])),
+    }
+}
+
+/// The texts in parts that tests of the engine take.
+fn tests_of(texts: Vec<String>, op: StrOp) -> Vec<Vec<String>> {
+    let most = if op == StrOp::Regex { REGEXES_OF_TEST_MAX } else { VALUES_OF_TEST_MAX };
+    let mut tests: Vec<Vec<String>> = Vec::new();
+    let mut len = 0;
+    for text in texts {
+        len += text.len();
+        match tests.last_mut() {
+            Some(test) if test.len() < most && len <= VALUES_OF_TEST_LEN_MAX => test.push(text),
+            _ => {
+                len = text.len();
+                tests.push(vec![text]);
+            }
+        }
+    }
+    tests
 }
 
 /// The comparison of whole numbers of 64 bits that means the same.
@@ -748,6 +864,7 @@ fn is_exact(test: &Test, place: &Place, question: &Question, regex: Option<&Rege
         (Test::Regex(_), How::Text(nothing)) => {
             regex.is_some_and(|regex| !nothing.iter().any(|text| regex.is_match(text)))
         }
+        (Test::Null | Test::Exists(_), _) if place.elsewhere => true,
         (Test::Null | Test::Exists(_), How::Text(_)) => is_raw(place),
         (Test::Number(..) | Test::Flag(_), How::Text(_)) => true,
         (Test::Field(..), _) => is_raw(place),
@@ -797,17 +914,29 @@ fn has_value(place: &Place, line: u32) -> Leaf {
     Leaf { kind: LeafKind::Predicate(any), ..exists(place, line) }
 }
 
-/// The condition, where the field has its meaning only in events of one module.
+/// The condition, where the field has its meaning only in some events.
 fn guarded(place: &Place, line: u32, expr: Expr) -> Expr {
     in_module(place, line, expr, |expr| expr)
 }
 
 fn in_module(place: &Place, line: u32, expr: Expr, wrap: impl FnOnce(Expr) -> Expr) -> Expr {
-    let Some(module) = &place.module else { return wrap(expr) };
-    let field = FieldRef { name: "event.module".to_owned(), ty: FieldType::Scalar(Scalar::Str) };
-    let predicate = equals(field, vec![module.clone()]);
-    let is = leaf(LeafKind::Predicate(predicate), line, format!("event.module is {module}"));
-    wrap(Expr::And(vec![is, expr]))
+    let mut parts = Vec::new();
+    if place.elsewhere {
+        parts.push(not_of_windows(line));
+    }
+    if let Some(module) = &place.module {
+        let field = FieldRef { name: "event.module".to_owned(), ty: FieldType::Scalar(Scalar::Str) };
+        let predicate = equals(field, vec![module.clone()]);
+        parts.push(leaf(LeafKind::Predicate(predicate), line, format!("event.module is {module}")));
+    }
+    parts.push(expr);
+    wrap(one(parts, Expr::And))
+}
+
+/// The event is not as Windows writes them.
+fn not_of_windows(line: u32) -> Expr {
+    let id = FieldRef { name: "winlog.event_id".to_owned(), ty: FieldType::Scalar(Scalar::Int) };
+    Expr::Not(Box::new(leaf(LeafKind::Exists(id), line, "winlog.event_id exists".to_owned())))
 }
 
 fn field_test(left: &Place, right: &Place, op: StrOp, question: &Question, line: u32) -> Expr {

@@ -41,9 +41,10 @@ use crate::hir::{Expr, Rule};
 
 pub use condition::{CONDITION_NESTING_MAX, CONDITION_TOKENS_MAX};
 pub use import::{Searches, import};
+pub use lower::{CONDITIONS_MAX, SEARCHES_MAX, TESTS_MAX};
 pub use modifier::VALUES_MAX;
 pub use pipeline::{ITEMS_MAX, MADE_LEN_MAX, STEPS_MAX};
-pub use yaml::{DOCUMENTS_MAX, NESTING_MAX, NODES_MAX, SCALAR_LEN_MAX};
+pub use yaml::{BROKEN_MAX, DOCUMENTS_MAX, NESTING_MAX, NODES_MAX, SCALAR_LEN_MAX};
 
 /// Whether a source of this name is YAML, and so Sigma.
 pub fn is_sigma(name: &str) -> bool {
@@ -55,7 +56,9 @@ pub fn is_sigma(name: &str) -> bool {
 /// pipeline. Folders hold other YAML too, and nobody wants to be told that it is no rule.
 pub fn has_rules(source: &Source) -> bool {
     let keys = ["detection", "correlation", "filter", "transformations", "vars"];
-    has_line(source, &keys)
+    // However it is written: on one line, indented as a whole, with a blank before the colon.
+    let has = |word| source.text.contains(word);
+    has_line(source, &keys) || has("logsource") && (has("detection") || has("filter"))
 }
 
 /// Whether a line begins with one of these keys.
@@ -144,6 +147,7 @@ fn lower_and(sources: &[Arc<Source>], catalogue: &Catalogue, keep: &mut Keep<'_>
     if pipelines.refuse(rules.len(), &mut diagnostics) {
         return (Vec::new(), diagnostics);
     }
+    diagnostics.extend(check_names(&filters, &rules));
     let named = Named { rules: &rules, correlations: &correlations };
     for number in 0..correlations.len() {
         correlation::check(number, &named, catalogue, &mut diagnostics);
@@ -220,13 +224,33 @@ pub fn outline(source: &Source) -> Vec<Outline> {
 
 /// Whether a filter narrows a rule: it names it, and its log source holds that of the rule.
 fn is_for(filter: &Filter, rule: &SigmaRule) -> bool {
-    let named = filter.rules.as_ref().is_none_or(|rules| {
-        rules.iter().any(|known| {
-            known.text.eq_ignore_ascii_case(&rule.header.id)
-                || (!known.text.is_empty() && known.text == rule.header.name)
-        })
-    });
+    let named = filter.rules.as_ref().is_none_or(|rules| rules.iter().any(|name| is_named(&name.text, &rule.header)));
     named && holds(&filter.logsource, &rule.logsource)
+}
+
+/// Whether it is known by this id or name.
+fn is_named(name: &str, header: &Header) -> bool {
+    !name.is_empty() && (name == header.name || name.eq_ignore_ascii_case(&header.id))
+}
+
+/// Tells of the names in filters that are nobody's: such a filter does less than its author believes.
+fn check_names(filters: &[(&Arc<Source>, Box<Filter>)], rules: &[(&Arc<Source>, Box<SigmaRule>)]) -> Vec<Diagnostic> {
+    let headers = || rules.iter().map(|(_, rule)| &rule.header);
+    let names: BTreeSet<&str> = headers().flat_map(|header| [header.name.as_str(), header.id.as_str()]).collect();
+    let is_known =
+        |name: &str| !name.is_empty() && (names.contains(name) || names.contains(&*name.to_ascii_lowercase()));
+    let mut told = Vec::new();
+    for (source, filter) in filters {
+        for name in filter.rules.iter().flatten().filter(|name| !is_known(&name.text)) {
+            let span = Span { source: (*source).clone(), range: name.range.clone() };
+            let message = format!("no rule among the files is called `{}`", name.text);
+            told.push(
+                Diagnostic::warning("sigma-document", message, span, "nothing is narrowed by this")
+                    .help("rules are named by `id` or `name`, not by title"),
+            );
+        }
+    }
+    told
 }
 
 /// Whether every part that the wider log source names is that of the narrower.

@@ -90,6 +90,12 @@ impl Mistake {
 }
 
 impl Item {
+    /// Whether its values begin or end where that of the event does.
+    pub(crate) fn is_bound(&self) -> bool {
+        let names = ["startswith", "endswith"];
+        self.modifiers.iter().any(|known| names.iter().any(|name| known.text.eq_ignore_ascii_case(name)))
+    }
+
     /// What it asks; what a pipeline has made of that.
     pub(crate) fn question(&self) -> Result<Question, Mistake> {
         match &self.touched.question {
@@ -461,6 +467,11 @@ impl Chain {
             for (change, _) in &self.changes {
                 values = values.into_iter().flat_map(|value| change.encode(value)).collect();
             }
+            let offset = self.changes.iter().any(|(change, _)| *change == Change::Base64Offset);
+            if offset && values.iter().any(Vec::is_empty) {
+                let message = "the value is too short: no character of the encoded text depends on it alone";
+                return Err(Mistake::new("sigma-type", &node.range, message, "this one"));
+            }
             for value in values {
                 let Ok(text) = String::from_utf8(value) else {
                     let message = "the encoded value is no text, and fields are text";
@@ -514,6 +525,11 @@ fn expand(
                 "give them in a YAML file beside the rules, with the one line `vars: {{{name}: [first, second]}}`"
             )));
         };
+        if values.is_empty() {
+            let message = format!("the placeholder `%{name}%` stands for no value at all");
+            let help = "give it values, or leave out the rule";
+            return Err(Mistake::new("sigma-placeholder", range, message, "this one").help(help));
+        }
         if texts.len().saturating_mul(values.len()) > VALUES_MAX {
             let message = format!("the placeholders stand for more than {VALUES_MAX} values");
             return Err(Mistake::new("sigma-too-large", range, message, "this one"));
@@ -729,6 +745,11 @@ mod tests {
             (&["base64"], text("a*"), "a value with wildcards cannot be encoded"),
             (&["base64", "windash"], text("-a"), "what is encoded has no dashes any more"),
             (&["re", "i", "cased"], text("a"), "`cased` and `i` contradict each other"),
+            (
+                &["base64offset", "contains"],
+                text("a"),
+                "the value is too short: no character of the encoded text depends on it alone",
+            ),
             (&["contains"], Kind::Null, none),
             (&["re"], Kind::Null, none),
             (&["gt"], text("many"), "only numbers can be compared, not a text"),

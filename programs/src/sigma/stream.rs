@@ -87,6 +87,26 @@ pub(crate) struct Place {
     pub(crate) how: How,
     /// Only in events of this module has the field this meaning.
     pub(crate) module: Option<String>,
+    /// It is asked only of events that are not as Windows writes them: those have raw fields.
+    pub(crate) elsewhere: bool,
+}
+
+impl Place {
+    /// A place of all events.
+    pub(crate) fn new(field: FieldRef, how: How) -> Self {
+        Self { field, how, module: None, elsewhere: false }
+    }
+
+    /// A field of the catalogue, for events that have it and no raw fields: it is the value itself there.
+    pub(crate) fn elsewhere(&self) -> Self {
+        let how = if let How::Text(_) = self.how { How::Text(&[]) } else { self.how };
+        Self { how, elsewhere: true, ..self.clone() }
+    }
+
+    /// Whether it is a raw field of Windows events.
+    pub(crate) fn is_event_data(&self) -> bool {
+        self.field.name.starts_with(EVENT_DATA)
+    }
 }
 
 /// What a field holds of a raw value.
@@ -386,7 +406,7 @@ impl Names {
         let module = alias.is_some().then(|| self.module.clone());
         let mut best = self.catalogue_places(own, catalogue);
         best.extend(of_catalogue);
-        best.push(Place { field: raw(self.raw, own), how: How::Text(&[]), module });
+        best.push(Place { module, ..Place::new(raw(self.raw, own), How::Text(&[])) });
         let others = self.others.get(name).into_iter().flatten();
         let others = others.filter_map(|name| open(name, catalogue).or_else(|| place_of(catalogue, name)));
         let below = self.below.iter().filter_map(|prefix| open(&format!("{prefix}{name}"), catalogue));
@@ -418,7 +438,7 @@ impl Names {
                 _ => continue,
             };
             let known = catalogue.field(field);
-            places.push(Place { field: FieldRef { name: known.name.clone(), ty: known.ty }, how, module: None });
+            places.push(Place::new(FieldRef { name: known.name.clone(), ty: known.ty }, how));
         }
         // Text answers most.
         places.sort_by_key(|place| !matches!(place.how, How::Text(_)));
@@ -436,14 +456,14 @@ fn place_of(catalogue: &Catalogue, name: &str) -> Option<Place> {
         FieldType::Scalar(Scalar::Time) => How::Time,
         _ => return None,
     };
-    Some(Place { field: FieldRef { name: name.to_owned(), ty }, how, module: None })
+    Some(Place::new(FieldRef { name: name.to_owned(), ty }, how))
 }
 
 /// All values of a name below an open prefix.
 fn open(name: &str, catalogue: &Catalogue) -> Option<Place> {
     let own = name.strip_prefix(VALUES_PREFIX).unwrap_or(name);
     let field = || raw(VALUES_PREFIX, own);
-    catalogue.is_open(own).then(|| Place { field: field(), how: How::Text(&[]), module: None })
+    catalogue.is_open(own).then(|| Place::new(field(), How::Text(&[])))
 }
 
 fn raw(prefix: &str, name: &str) -> FieldRef {

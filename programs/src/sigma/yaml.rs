@@ -24,6 +24,8 @@ pub const SCALAR_LEN_MAX: usize = 128 * 1024;
 const TEXT_PER_NODE: usize = 32;
 /// The most documents of one file.
 pub const DOCUMENTS_MAX: usize = 10_000;
+/// The most documents of one file with mistakes of YAML.
+pub const BROKEN_MAX: usize = 256;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +113,7 @@ pub(crate) fn read(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> V
     }
     let mut documents = Vec::new();
     let mut nodes_left = NODES_MAX;
+    let mut mistakes = 0;
     let mut start = usize::from(text.starts_with('\u{feff}')) * '\u{feff}'.len_utf8();
     while let Some(rest) = text.get(start..) {
         let mut reader = Reader::new(source, rest, start, nodes_left);
@@ -120,6 +123,12 @@ pub(crate) fn read(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> V
         let broken = reader.document;
         let goes_on = mistake.code != "sigma-too-large";
         diagnostics.push(mistake);
+        mistakes += 1;
+        if mistakes > BROKEN_MAX {
+            let message = format!("more than {BROKEN_MAX} documents are broken: what follows is not read");
+            diagnostics.push(too_large(message, Span { source: source.clone(), range: broken..broken }));
+            break;
+        }
         // The next document begins at a line `---`, however far the scanner went on in this one.
         let next = text.get(broken..).and_then(|rest| rest.find("\n---")).map(|at| broken + at + 1);
         match next.filter(|next| goes_on && *next > start) {
@@ -202,7 +211,7 @@ impl<'t> Reader<'t> {
                         return Err(too_large(message, self.span(range.start..range.start)));
                     }
                     self.check_text(&range)?;
-                    self.check_tag(tag.as_deref(), &range)?;
+                    self.check_tag(tag.as_deref(), "str", &range)?;
                     let kind = match style {
                         ScalarStyle::Plain if tag.is_none() => resolve(&text),
                         _ => Kind::Text(text.into_owned()),
@@ -214,12 +223,12 @@ impl<'t> Reader<'t> {
                     node
                 }
                 Event::SequenceStart(anchor, tag) => {
-                    self.check_tag(tag.as_deref(), &(start..start))?;
+                    self.check_tag(tag.as_deref(), "seq", &(start..start))?;
                     self.begin(Holder::List(Vec::new()), start, anchor)?;
                     continue;
                 }
                 Event::MappingStart(anchor, tag) => {
-                    self.check_tag(tag.as_deref(), &(start..start))?;
+                    self.check_tag(tag.as_deref(), "map", &(start..start))?;
                     self.begin(Holder::Map(Vec::new(), HashMap::new(), None), start, anchor)?;
                     continue;
                 }
@@ -314,14 +323,17 @@ impl<'t> Reader<'t> {
         Ok(own)
     }
 
-    /// Tags of the core schema say nothing that we do not see, but `!!str`; others make types that rules do not have.
-    fn check_tag(&self, tag: Option<&Tag>, range: &Range<usize>) -> Result<(), Diagnostic> {
+    /// A tag says nothing that we do not see, but `!!str` and `!`; others make types that rules do not have.
+    fn check_tag(&self, tag: Option<&Tag>, known: &str, range: &Range<usize>) -> Result<(), Diagnostic> {
         match tag {
-            Some(tag) if !(tag.is_yaml_core_schema() || tag.handle.is_empty() && tag.suffix == "!") => {
-                let message = format!("the tag `{}{}` means nothing in a rule", tag.handle, tag.suffix);
-                Err(self.mistake(&message, range.clone(), "here"))
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == known => Ok(()),
+            Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Ok(()),
+            Some(tag) => {
+                let handle = if tag.is_yaml_core_schema() { "!!" } else { tag.handle.as_str() };
+                let message = format!("the tag `{handle}{}` means nothing here", tag.suffix);
+                Err(self.mistake(&message, range.clone(), "here").help("write the value without it"))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -511,6 +523,25 @@ mod tests {
         assert_eq!(diagnostics.len(), 2, "{diagnostics:?}");
         // Places are bytes of the file, letters of several bytes before them or not.
         assert_eq!(source.text.get(found[2].entries()[0].value.range.clone()), Some("5"));
+    }
+
+    #[test]
+    fn broken_documents_at_and_over_their_number() {
+        for (count, told) in [(BROKEN_MAX, BROKEN_MAX), (BROKEN_MAX + 1, BROKEN_MAX + 2), (3000, BROKEN_MAX + 2)] {
+            let mut diagnostics = Vec::new();
+            read(&Source::new("x.yml", "---\nx: {a: 1, a: 2}\n".repeat(count)), &mut diagnostics);
+            assert_eq!(diagnostics.len(), told, "{count}");
+        }
+    }
+
+    #[test]
+    fn tags_mean_nothing_but_text() {
+        assert_eq!(documents("!!str 5").unwrap()[0].kind, Kind::Text("5".to_owned()));
+        assert_eq!(documents("! 5").unwrap()[0].kind, Kind::Text("5".to_owned()));
+        assert!(documents("!!map {a: !!seq [b]}").is_ok());
+        for text in ["!!binary NQ==", "!!int '5'", "!!null ''", "!!set {a}", "!own x"] {
+            assert!(documents(text).unwrap_err().contains("means nothing"), "{text}");
+        }
     }
 
     #[test]

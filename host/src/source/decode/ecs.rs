@@ -351,16 +351,20 @@ pub(super) fn raw_text<'n>(node: &'n Node<'n>) -> Option<Cow<'n, str>> {
 }
 
 /// All values at a dotted path, through arrays on the way: those of an array are its elements, parts are JSON. Whether
-/// the event has the path at all; what it has there may be no value. One more than a list keeps are enough.
+/// the event has the path at all; what it has there may be no value. One more than a list keeps are enough. Blanks in
+/// names do not count, if the path has none.
 pub(super) fn raw_values<'n>(node: &'n Node<'_>, path: &str, values: &mut Vec<Cow<'n, str>>) -> bool {
     match node {
-        Node::Object(members) => members.iter().rev().any(|(key, value)| match path.strip_prefix(key.as_ref()) {
-            Some("") => {
-                put_values(value, values);
-                true
+        Node::Object(members) => members.iter().rev().any(|(key, value)| {
+            let plain = || path.strip_prefix(key.replace(' ', "").as_str());
+            match path.strip_prefix(key.as_ref()).or_else(|| if key.contains(' ') { plain() } else { None }) {
+                Some("") => {
+                    put_values(value, values);
+                    true
+                }
+                Some(rest) => rest.strip_prefix('.').is_some_and(|rest| raw_values(value, rest, values)),
+                None => false,
             }
-            Some(rest) => rest.strip_prefix('.').is_some_and(|rest| raw_values(value, rest, values)),
-            None => false,
         }),
         Node::Array(items) => {
             let mut found = false;

@@ -33,6 +33,7 @@ type OfName<'o> = &'o dyn Fn(Option<&str>, &Item) -> Option<Vec<String>>;
 enum Outcome {
     One(Item),
     Any(Vec<Item>),
+    All(Vec<Item>),
     Gone,
 }
 
@@ -209,7 +210,7 @@ impl<'r, 'f> Run<'r, 'f> {
                 let span = Span { source: source.clone(), range: item.range.clone() };
                 return Err(too_long(at, span, "the name of a field"));
             }
-            if item.field.is_none() {
+            if item.field.is_none() && !item.is_bound() {
                 // What is looked for anywhere in the event is looked for anywhere in the field.
                 let mut question = item.question().map_err(|mistake| Box::new(mistake.told(source)))?;
                 for (test, _) in &mut question.tests {
@@ -219,10 +220,13 @@ impl<'r, 'f> Run<'r, 'f> {
                 }
                 item.touched.question = Some(Box::new(question));
             }
+            let is_negated = item.modifiers.iter().any(|modifier| modifier.text.eq_ignore_ascii_case("neq"));
             let item = marked(item, at);
             let mut items = names.into_iter().map(|name| Item { field: Some(name), ..item.clone() });
             Ok(match (items.next(), items.len()) {
                 (Some(item), 0) => Outcome::One(item),
+                // Not any of them.
+                (first, _) if is_negated => Outcome::All(first.into_iter().chain(items).collect()),
                 (first, _) => Outcome::Any(first.into_iter().chain(items).collect()),
             })
         })?;
@@ -469,6 +473,7 @@ fn rewrite(body: Body, change: &mut dyn FnMut(Item) -> Result<Outcome, Refusal>)
         Body::One(item) => match change(item)? {
             Outcome::One(item) => Some(Body::One(item)),
             Outcome::Any(items) => Some(Body::Any(items.into_iter().map(Body::One).collect())),
+            Outcome::All(items) => Some(Body::All(items.into_iter().map(Body::One).collect())),
             Outcome::Gone => None,
         },
         Body::All(parts) => Some(all(parts, false)?).filter(|parts| !parts.is_empty()).map(Body::All),
