@@ -64,7 +64,8 @@ fn what_cannot_be_compared_is_refused() {
             &format!("  selection:\n    {test}\n  condition: selection"),
         )
     };
-    refused(&linux("Image|fieldref: ProcessId"), "the text of `ProcessId` of this log source cannot be compared with");
+    refused(&linux("Image|fieldref: ProcessId"), "`ProcessId` of this log source is not always a text");
+    refused(&linux("ProcessId|startswith: 5"), "cannot be answered on `ProcessId`");
     assert!(checked(&linux("Image|fieldref: ParentImage")).0);
     let foreign = format!("taxonomy: elastic\n{}", linux("Image: x"));
     refused(&foreign, "the names of this document are of the taxonomy `elastic`");
@@ -115,7 +116,7 @@ fn rules_that_grow_when_they_are_written_out() {
 fn filters_that_name_nobody() {
     let filter = |rules: &str, condition: &str| {
         format!(
-            "---\ntitle: Fine\nlogsource:\n  product: aws\nfilter:\n  rules: {rules}\n  s:\n    name: x\n  condition: {condition}\n"
+            "---\ntitle: Fine\nlogsource:\n  product: acme\nfilter:\n  rules: {rules}\n  s:\n    name: x\n  condition: {condition}\n"
         )
     };
     let rule = generic("  s:\n    name: x\n  condition: s")
@@ -138,7 +139,7 @@ fn rules_in_folders_however_they_are_written() {
     let indented =
         generic("  s:\n    name: x\n  condition: s").lines().map(|line| format!("  {line}\n")).collect::<String>();
     let one_line =
-        r#"{"title": "b", "logsource": {"product": "aws"}, "detection": {"s": {"name": "x"}, "condition": "s"}}"#;
+        r#"{"title": "b", "logsource": {"product": "acme"}, "detection": {"s": {"name": "x"}, "condition": "s"}}"#;
     let blank = "title: c\nlogsource :\n  product: aws\ndetection :\n  s:\n    name: x\n  condition: s\n";
     for (name, text) in [("a.yml", indented.as_str()), ("b.yml", one_line), ("c.yml", blank), ("d.yml", "kind: Pod\n")]
     {

@@ -247,7 +247,11 @@ impl Reader<'_> {
             return None;
         };
         let logsource = self.logsource(node, &header)?;
+        let before = self.diagnostics.len();
         let (searches, conditions, timeframe) = self.detection(detection)?;
+        if self.diagnostics.len() > before {
+            return None;
+        }
         if conditions.is_empty() {
             let help = "for example `condition: selection`";
             let range = first_key(detection);
@@ -414,6 +418,7 @@ impl Reader<'_> {
             self.mistake("sigma-type", message, &first_key(node), "this one");
             return None;
         }
+        let before = self.diagnostics.len();
         let (mut searches, mut conditions, mut timeframe) = (Vec::new(), Vec::new(), None);
         for Entry { key, key_range, value } in node.entries() {
             match key.as_str() {
@@ -426,7 +431,10 @@ impl Reader<'_> {
             }
         }
         if searches.is_empty() {
-            self.mistake("sigma-document", "the detection has no search", &first_key(node), "in this");
+            // Unless there were some, with mistakes that are told.
+            if self.diagnostics.len() == before {
+                self.mistake("sigma-document", "the detection has no search", &first_key(node), "in this");
+            }
             return None;
         }
         Some((searches, conditions, timeframe))

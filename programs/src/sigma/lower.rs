@@ -609,10 +609,14 @@ impl Lower<'_> {
                 _ => None,
             };
             let mut places: Vec<Cow<'_, Place>> = Vec::new();
+            let mut unanswered = None;
             for choice in choices {
                 let exact = |place: &Place| is_exact(test, place, question, regex.as_ref());
                 let same_address = |place: &&Place| place.how == How::Address && address(test).is_some();
                 let found = choice.iter().find(|place| exact(place)).or_else(|| choice.iter().find(same_address));
+                if found.is_none() {
+                    unanswered = unanswered.or(choice.first());
+                }
                 // Events of other sensors have the field of the catalogue alone.
                 let elsewhere = choice.iter().filter(|_| found.is_some_and(Place::is_event_data));
                 let elsewhere = elsewhere.map(Place::elsewhere).find(|place| exact(place) || same_address(&place));
@@ -622,14 +626,16 @@ impl Lower<'_> {
                     }
                 }
             }
-            if places.is_empty() {
+            if unanswered.is_some() || places.is_empty() {
                 let name = question.field.as_deref().unwrap_or("values without a field");
-                let message = if choices.iter().all(Vec::is_empty) {
-                    format!("no event of this log source has the field `{name}`")
-                } else {
-                    format!("this test cannot be answered on `{name}` of this log source")
+                let (message, help) = match unanswered {
+                    None => (format!("no event of this log source has the field `{name}`"), String::new()),
+                    Some(place) => (
+                        format!("this test cannot be answered on `{name}` of this log source"),
+                        format!("events have it as `{}`, which is no text", place.field.name),
+                    ),
                 };
-                self.refuse("sigma-unsupported", range, message, "");
+                self.refuse("sigma-unsupported", range, message, &help);
                 // The other values have the same fault.
                 break;
             }
@@ -644,8 +650,12 @@ impl Lower<'_> {
                 }
                 Test::Field(op, other) => {
                     let mut rights: Vec<Place> = Vec::new();
+                    let mut no_text = None;
                     for choice in self.stream.places(other, self.catalogue) {
-                        let Some(right) = choice.iter().find(|place| is_raw(place)) else { continue };
+                        let Some(right) = choice.iter().find(|place| is_raw(place)) else {
+                            no_text = no_text.or(choice.into_iter().next());
+                            continue;
+                        };
                         let elsewhere = choice.iter().filter(|_| right.is_event_data()).map(Place::elsewhere);
                         rights.extend(elsewhere.filter(is_raw).take(1));
                         rights.push(right.clone());
@@ -654,8 +664,8 @@ impl Lower<'_> {
                     let pairs = pairs.filter(|(left, right)| left.elsewhere == right.elsewhere);
                     let found: Vec<Expr> =
                         pairs.map(|(left, right)| field_test(left, right, *op, question, line)).collect();
-                    if found.is_empty() {
-                        let message = format!("the text of `{other}` of this log source cannot be compared with");
+                    if no_text.is_some() || found.is_empty() {
+                        let message = format!("`{other}` of this log source is not always a text to compare with");
                         self.refuse("sigma-unsupported", range, message, "");
                         break;
                     }

@@ -321,6 +321,10 @@ impl Chain {
             "gte" => Form::Compare(Cmp::Ge),
             "exists" => Form::Exists,
             "fieldref" => Form::Field,
+            "" => {
+                let mistake = Mistake::new("sigma-modifier", range, "the name of a modifier is missing", "behind `|`");
+                return Err(mistake.help("take the `|` away, or write a modifier behind it"));
+            }
             _ => {
                 let mistake =
                     Mistake::new("sigma-modifier", range, format!("there is no modifier `{name}`"), "unknown");
@@ -349,7 +353,8 @@ impl Chain {
         match (self.form, &node.kind) {
             (Form::Exists, Kind::Bool(there)) => put(tests, Test::Exists(*there)),
             (Form::Exists, _) => {
-                return Err(mistake(format!("`exists` takes true or false, not {}", node.describe())));
+                let message = format!("`exists` takes true or false, not {}", node.describe());
+                return Err(mistake(message).help("write `true` or `false` without quotes; `yes` and `no` are texts"));
             }
             (Form::Compare(_) | Form::Text, _) if self.part.is_some() => {
                 let cmp = if let Form::Compare(cmp) = self.form { cmp } else { Cmp::Eq };

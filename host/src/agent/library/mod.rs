@@ -194,6 +194,11 @@ impl Library {
                     "there is no rule `{name}`, by name or id, and no file of that name; `trapline list` has them all"
                 )));
             };
+            if files.iter().any(|known| known.name() == file && !keys(&known.text.source).contains(&rule)) {
+                return Err(self.refuse(format!(
+                    "`{name}` has the name of another rule and no id: give it an `id`, or unload its file, {file}"
+                )));
+            }
             // Also where it is the second of its name and was refused for that: it would come in force now.
             for known in &mut files {
                 let source = &known.text.source;

@@ -455,6 +455,25 @@ fn single_rules_of_sigma_are_unloaded_and_stay_off() {
 }
 
 #[test]
+fn rules_of_sigma_of_one_name_and_without_ids_are_not_unloaded_one_by_one() {
+    let without_id = |image: &str| {
+        let text = sigma("Title", 1, image);
+        text.lines().filter(|line| !line.starts_with("id:")).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let both = format!("{}---\n{}", without_id("x"), without_id("y"));
+    let mut library = library(vec![folder("two.yml", &both)]);
+    let names: Vec<String> = running(&library).into_iter().map(str::to_owned).collect();
+    let [first, second] = names.try_into().unwrap();
+    for name in [&first, &second] {
+        assert!(library.unload(std::slice::from_ref(name)).is_err(), "{name}");
+    }
+    assert!(library.unload(&[second]).unwrap_err().reason.contains("give it an `id`"));
+    let change = library.unload(&["two.yml".to_owned()]).unwrap();
+    library.commit(change);
+    assert!(running(&library).is_empty());
+}
+
+#[test]
 fn a_rule_of_sigma_is_the_same_when_another_one_of_its_title_goes() {
     let files = [("a.yml", &*sigma("Title", 1, "x")), ("b.yml", &*sigma("Title", 2, "y"))];
     let mut library = library(files.iter().map(|(name, text)| folder(name, text)).collect());
