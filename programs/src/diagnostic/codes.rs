@@ -368,15 +368,15 @@ joined by `and not`.",
         title: "a Sigma file or rule beyond a limit",
         explanation: "\
 Whatever a file holds, reading it takes bounded time and memory: bytes, nesting, values (an alias counts as all that it stands
-for), documents, and what a list of values stands for when dashes, offsets and placeholders are written out. Split the file or the
-rule.",
+for), documents, what a list of values stands for when dashes, offsets and placeholders are written out, and what a condition stands
+for when its searches are written out wherever it names them. Split the file or the rule.",
     },
     Code {
         code: "sigma-type",
         title: "a value of a Sigma rule of the wrong kind",
         explanation: "\
 Values are texts, numbers, true, false or null, or lists of these. Some modifiers need a certain kind: `exists` takes true or
-false, `lt` a whole number, `cidr` an address range, an encoding a text without wildcards.",
+false, `lt` a number, `cidr` an address range, an encoding a text without wildcards.",
     },
     Code {
         code: "sigma-unsupported",
