@@ -468,7 +468,7 @@ fn rules_of_sigma_of_one_name_and_without_ids_are_not_unloaded_one_by_one() {
         assert!(library.unload(std::slice::from_ref(name)).is_err(), "{name}");
     }
     assert!(library.unload(&[second]).unwrap_err().reason.contains("give it an `id`"));
-    let change = library.unload(&["two.yml".to_owned()]).unwrap();
+    let change = library.unload(&[format!("{FOLDER}/two.yml")]).unwrap();
     library.commit(change);
     assert!(running(&library).is_empty());
 }
