@@ -184,6 +184,10 @@ impl Library {
                     Some(file) if file.origin != Origin::Requested => {
                         let rules = keys(&file.text.source);
                         file.off.extend(rules);
+                        // Of several of one name and without ids, also what they are known by.
+                        let running = self.current.ruleset.rules.iter();
+                        let of_file = running.filter(|rule| rule.rule.source.name == *name);
+                        file.off.extend(of_file.map(|rule| key(name, &rule.info)));
                     }
                     _ => drop(files.remove(at)),
                 }
