@@ -134,8 +134,10 @@ impl SourceSupply {
         let lacked: Vec<BTreeSet<&str>> = classes.iter().map(lacked).collect();
         let may_lack: BTreeSet<&str> = lacked.iter().flatten().copied().collect();
         let mut valued = BTreeSet::new();
+        // What an object file reads is not known any nearer.
+        let asked = if object::is_object(&rule.source) { read_by } else { valued_by };
         let exceptions = rule.exceptions.iter().map(|exception| &exception.condition);
-        exceptions.chain([&rule.condition]).for_each(|condition| valued_by(condition, &mut valued));
+        exceptions.chain([&rule.condition]).for_each(|condition| asked(condition, &mut valued));
         let never = may_lack.iter().filter(|field| valued.contains(*field));
         let never = never.filter(|field| lacked.iter().all(|lacked| lacked.contains(*field)));
         let never = never.map(|field| (*field).to_owned()).collect();
