@@ -29,7 +29,7 @@ pub const SEARCHES_MAX: usize = 1024;
 /// The most conditions of a detection.
 pub const CONDITIONS_MAX: usize = 16;
 /// The most tests that a condition may be written out to: those of a search count wherever it is named, and a regular
-/// expression counts as [`REGEX_WEIGHT`].
+/// expression counts as 256.
 pub const TESTS_MAX: usize = 262_144;
 /// What a regular expression counts for: it takes long to compile.
 const REGEX_WEIGHT: usize = 256;
@@ -618,7 +618,8 @@ impl Lower<'_> {
                     unanswered = unanswered.or(choice.first());
                 }
                 // Events of other sensors have the field of the catalogue alone.
-                let elsewhere = choice.iter().filter(|_| found.is_some_and(Place::is_event_data));
+                let known = choice.iter().filter(|place| !place.is_event_data());
+                let elsewhere = known.filter(|_| found.is_some_and(Place::is_event_data));
                 let elsewhere = elsewhere.map(Place::elsewhere).find(|place| exact(place) || same_address(&place));
                 for place in found.map(Cow::Borrowed).into_iter().chain(elsewhere.map(Cow::Owned)) {
                     if !places.contains(&place) {
@@ -656,7 +657,8 @@ impl Lower<'_> {
                             no_text = no_text.or(choice.into_iter().next());
                             continue;
                         };
-                        let elsewhere = choice.iter().filter(|_| right.is_event_data()).map(Place::elsewhere);
+                        let known = choice.iter().filter(|place| !place.is_event_data());
+                        let elsewhere = known.filter(|_| right.is_event_data()).map(Place::elsewhere);
                         rights.extend(elsewhere.filter(is_raw).take(1));
                         rights.push(right.clone());
                     }
