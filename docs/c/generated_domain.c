@@ -12,6 +12,7 @@ TL_RULE(generated_domain,
     TL_TITLE("A DNS name that looks generated")
     TL_SEVERITY("low")
     TL_ATTACK("T1568.002")
+    TL_NEEDS("dns.question.name")
     TL_OUTPUT("{process.name|a process} asked for {dns.question.name}"));
 
 TL_STRING(name, "dns.question.name");

@@ -14,6 +14,8 @@ TL_RULE(logon_after_failures,
     TL_SEVERITY("high")
     TL_ATTACK("T1110.001")
     TL_FALSE_POSITIVE("A forgotten password, when the address is that of a gateway with many users behind it.")
+    TL_NEEDS("source.ip")
+    TL_NEEDS("event.outcome")
     TL_OUTPUT("{user.name|someone} logged on from {source.ip} after many failures"));
 
 TL_IP(from, "source.ip");

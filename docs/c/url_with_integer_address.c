@@ -16,6 +16,7 @@ TL_RULE(url_with_integer_address,
     TL_ATTACK("T1027")
     TL_ATTACK("T1105")
     TL_REFERENCE("https://attack.mitre.org/techniques/T1027/")
+    TL_NEEDS("process.command_line")
     TL_OUTPUT("{process.name|a process} was given a URL with a number for a host: {process.command_line}"));
 
 TL_STRING(command, "process.command_line");

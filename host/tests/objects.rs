@@ -401,6 +401,8 @@ fn broken_object_files_are_told_in_plain_words() {
         "labels": [{ "file": "broken.o", "text": "this object file" }], "help": [],
     });
     assert_eq!(answer["diagnostics"], json!([told]));
+    // Lines are of text.
+    assert_eq!((&answer["refused"][0]["file"], &answer["refused"][0]["line"]), (&json!("broken.o"), &Value::Null));
 }
 
 /// Maps as users of libbpf write them, with its macros, for all kinds that both have.

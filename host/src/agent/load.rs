@@ -8,6 +8,7 @@
 //! when it is full, or carries much that nobody uses any more, everything is linked anew in a fresh one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 use trapline_engine::predicate::{InternError, Interned, PredicateLimits};
@@ -101,14 +102,25 @@ pub struct Refusal {
     pub rule: String,
     /// Its file.
     pub file: String,
-    /// Its line.
-    pub line: u32,
+    /// Its line; none in an object file.
+    pub line: Option<u32>,
     /// Stable name of the reason.
     pub code: &'static str,
     /// In one line.
     pub reason: String,
     /// What the verifier says, if it was the verifier.
     pub rejection: Option<Box<Rejection>>,
+}
+
+/// Where it is, and the reason.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}: {}", self.rule, self.reason)
+    }
 }
 
 /// What came of loading.
@@ -291,7 +303,8 @@ impl Loader {
         let rule = &candidate.rule;
         let refuse = |code, reason, rejection| {
             let (name, file) = (rule.name.clone(), rule.source.name.clone());
-            Box::new(Refusal { rule: name, file, line: rule.line, code, reason, rejection })
+            let line = (!object::is_object(&rule.source)).then_some(rule.line);
+            Box::new(Refusal { rule: name, file, line, code, reason, rejection })
         };
         let mut programs = Vec::with_capacity(candidate.objects.len());
         for object in &candidate.objects {
@@ -428,9 +441,10 @@ fn refused_by_compiler(
         if errors().next().is_none() {
             continue;
         }
-        let refuse = |line, rule, error: Option<&Diagnostic>| RefusedRule {
+        let is_object = object::is_object(source);
+        let refuse = |at: usize, rule, error: Option<&Diagnostic>| RefusedRule {
             file: source.name.clone(),
-            line,
+            line: (!is_object).then(|| source.line_of(at)),
             rule,
             id: None,
             code: error.map_or("refused", |error| error.code).to_owned(),
@@ -451,7 +465,7 @@ fn refused_by_compiler(
             continue;
         }
         let before = refused.len();
-        let text = if object::is_object(source) { None } else { Some(lang::ast::file(&lang::parse(source).syntax())) };
+        let text = if is_object { None } else { Some(lang::ast::file(&lang::parse(source).syntax())) };
         for rule in text.map_or_else(Vec::new, |text| text.rules) {
             // Of two rules with one name, the first is the one that was compiled.
             match compiled.get_mut(&(source.name.as_str(), rule.name.text.clone())) {
@@ -460,14 +474,14 @@ fn refused_by_compiler(
                     // Its own mistake, or that of a macro or list which it uses.
                     let own = errors().find(|(_, label)| rule.range.contains(&label.span.range.start));
                     let error = own.or_else(|| errors().next()).map(|(error, _)| error);
-                    refused.push(refuse(source.line_of(rule.name.range.start), Some(rule.name.text), error));
+                    refused.push(refuse(rule.name.range.start, Some(rule.name.text), error));
                 }
             }
         }
         if refused.len() == before
             && let Some((error, label)) = errors().next()
         {
-            refused.push(refuse(source.line_of(label.span.range.start), None, Some(error)));
+            refused.push(refuse(label.span.range.start, None, Some(error)));
         }
     }
     refused

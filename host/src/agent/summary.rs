@@ -109,8 +109,8 @@ impl std::fmt::Display for Lacking {
 pub struct RefusedRule {
     /// Its file.
     pub file: String,
-    /// Its line in the file, from 1.
-    pub line: u32,
+    /// Its line in the file, from 1; none in an object file.
+    pub line: Option<u32>,
     /// Its name, if it got so far; of Sigma, its title.
     pub rule: Option<String>,
     /// Its id, if that is known.

@@ -61,7 +61,7 @@ fn print_both(console: &Console, diagnostics: &[Diagnostic], refusals: &[Refusal
     for refusal in refusals {
         match &refusal.rejection {
             Some(rejection) => console.line(&escape_lines(&rejection.to_string())),
-            None => console.error(&format!("{}:{}: {}: {}", refusal.file, refusal.line, refusal.rule, refusal.reason)),
+            None => console.error(&refusal.to_string()),
         }
     }
 }

@@ -119,7 +119,7 @@ fn and_more(count: usize) -> String {
 fn shown(errors: &[&Diagnostic], late: &[&Refusal]) -> Vec<String> {
     let late = late.iter().map(|refusal| match &refusal.rejection {
         Some(rejection) => rejection.to_string(),
-        None => format!("{}:{}: {}: {}", refusal.file, refusal.line, refusal.rule, refusal.reason),
+        None => refusal.to_string(),
     });
     at_most(errors.iter().map(|error| render(error, false)).chain(late).collect())
 }

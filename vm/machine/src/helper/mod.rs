@@ -133,7 +133,8 @@ pub enum Invalidates {
 /// What helpers that compute work on.
 #[derive(Debug)]
 pub struct HelperContext<'m> {
-    record: Option<RecordView<'m>>,
+    /// Not looked at before a helper asks: few do.
+    record: &'m [u8],
     scratch: &'m mut Scratch,
 }
 
@@ -313,12 +314,12 @@ fn fuel_of(bytes: u32) -> u64 {
 impl<'m> HelperContext<'m> {
     fn new(memory: &'m mut Memory) -> Self {
         let (record, scratch) = memory.record_and_scratch();
-        Self { record: RecordView::new(record), scratch }
+        Self { record, scratch }
     }
 
     /// The record, if `addr` is its address.
     fn record(&self, addr: u64) -> Result<RecordView<'m>, Trap> {
         let here = GuestAddr(addr) == GuestAddr(u64::from(Region::Record.base()));
-        self.record.filter(|_| here).ok_or(Trap::HelperArgument)
+        RecordView::new(self.record).filter(|_| here).ok_or(Trap::HelperArgument)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::isa::assemble;
-use crate::map::MapKind;
+use crate::map::{MapKind, PROGRAM_MAPS_MAX};
 use crate::predicate::{FieldRef, Predicate, Scope, StrOp, Test};
 use crate::program::{Relocation, RelocationKind};
 use crate::record::{Catalogue, Class, Family, FamilyId, Field, FieldId, FieldType, Os, Scalar};
@@ -569,6 +569,40 @@ fn slots_of_all_programs_at_and_over_their_number() {
         many.symbol(&format!("p{number}"), Some((code, 0, slots as u64 * 8)), true);
     }
     assert!(many.error().starts_with(&format!("{} instruction slots of all programs", SLOTS_TOTAL_MAX + 1)));
+}
+
+/// In the table of what our compiler wrote, and as the code of other compilers names them.
+#[test]
+fn maps_of_a_program_at_and_over_their_number() {
+    for (count, good) in [(PROGRAM_MAPS_MAX - 1, true), (PROGRAM_MAPS_MAX, true), (PROGRAM_MAPS_MAX + 1, false)] {
+        let mut one = object("process", "mov r0, 0\nexit");
+        one.maps = (0..count).map(|number| map(&format!("m{number}"), MapKind::Hash)).collect();
+        let written = read(&write(&[rule(vec![one])], "").unwrap(), &catalogue());
+
+        let mut many = Made::new();
+        let code = many.code("raw", &("lddw r1, 0\n".repeat(count) + "exit"));
+        many.symbol("one", Some((code, 0, count as u64 * 16 + 8)), true);
+        let mut record = [0; 32];
+        record[..16].copy_from_slice(&[1, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 16, 0, 0, 0]);
+        let maps = many.section(".maps", &record.repeat(count));
+        for number in 0..count as u64 {
+            let symbol = many.symbol(&format!("m{number}"), Some((maps, number * 32, 32)), false);
+            many.relocate(code, number * 2, symbol, 1);
+        }
+        for file in [written, many.read()] {
+            match file {
+                Ok(file) => {
+                    let rules = file.rules.iter().flat_map(|rule| &rule.programs).map(|program| program.maps.len());
+                    let maps: Vec<usize> = rules.chain(file.raw.iter().map(|raw| raw.maps.len())).collect();
+                    assert!(good && maps == [count], "{count}: {maps:?}");
+                }
+                Err(error) => {
+                    let told = error.to_string();
+                    assert!(!good && told.contains(&format!("{count} maps of one program")), "{told}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
