@@ -408,7 +408,7 @@ impl Builder {
         // Subtracting a constant is adding its negation, which has a fused form.
         if code == MicroCode::Sub64Imm {
             let x = imm.wrapping_neg().cast_unsigned();
-            return self.push(pc, MicroCode::Add64Imm, Parts { dst, a, b, x, ..Parts::default() });
+            return self.push(pc, MicroCode::Add64Imm, Parts { dst, a, x, ..Parts::default() });
         }
         self.push(pc, code, Parts { dst, a, b, x: imm.cast_unsigned(), ..Parts::default() });
     }

@@ -242,6 +242,18 @@ mod tests {
     }
 
     #[test]
+    fn what_other_regions_hold_stays_when_maps_take_room() {
+        let capacities = Capacities { predicates: 1, buffer: 1, ..Capacities::default() };
+        let mut memory = Memory::new(&capacities).unwrap();
+        for region in [Region::Predicates, Region::Buffer] {
+            memory.set_len(region, 1).unwrap();
+            memory.contents_mut(region)[0] = 7;
+        }
+        memory.add_maps(&maps()).unwrap();
+        assert_eq!([Region::Predicates, Region::Buffer].map(|region| memory.contents(region).to_vec()), [[7], [7]]);
+    }
+
+    #[test]
     fn maps_begin_anew_and_go_back() {
         let maps = maps();
         let mut memory = Memory::with_maps(&Capacities::default(), &maps).unwrap();

@@ -233,7 +233,7 @@ pub enum Reason {
 }
 
 /// Functions shown of a cycle of calls.
-const CYCLE_SHOWN: usize = 8;
+pub(super) const CYCLE_SHOWN: usize = 8;
 
 /// Something a manifest grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

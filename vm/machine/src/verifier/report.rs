@@ -70,7 +70,7 @@ impl fmt::Display for Turn {
 }
 
 /// Decisions shown of a path; of a longer one the last are shown.
-const PATH_SHOWN: usize = 12;
+pub(super) const PATH_SHOWN: usize = 12;
 
 impl Rejection {
     /// A stable name of what is wrong: `malformed`, or that of the [`Reason`].

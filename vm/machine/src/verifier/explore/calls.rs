@@ -263,6 +263,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_result_counts_with_its_states() {
+        let alone = summary(1, Pass::Proof, 0);
+        let with = Summary { outcome: Some((Box::new(entry(2)), 0)), ..summary(1, Pass::Proof, 0) };
+        let state = entry(1).bytes();
+        assert_eq!((alone.bytes(), with.bytes()), (size_of::<Summary>() + state, size_of::<Summary>() + 2 * state));
+    }
+
     /// Nothing else is the same call: not of another function, in another pass, within other guesses, with less known.
     #[test]
     fn only_the_same_call_is_found() {

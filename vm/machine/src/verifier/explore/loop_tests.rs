@@ -381,6 +381,29 @@ fn calls_that_are_used_again_did_what_they_did() {
     assert!(verify(&text.replace("BODY", "mov r2, r1")).is_ok());
     assert!(verify(&text.replace("BODY", "stdw [r1-16], 0")).is_err());
     assert_eq!(code(&text.replace("BODY", "stdw [r1-8], 0")).1, "unbounded-loop");
+    // What is not followed again is a call within the call: the functions around it did the same.
+    let text = "stdw [r10-8], 0\na: ldxdw r6, [r10-8]\nadd r6, 1\nstxdw [r10-8], r6\nmov r1, r10\nmov r2, 1\n\
+                call local g\nstxdw [r10-8], r6\nmov r1, r10\nmov r2, 2\ncall local g\nldxdw r0, [r10-8]\n\
+                jlt r0, 9999999, a\nexit\n\
+                g: mov r0, 0\nmov r2, 0\nmov r3, 0\nmov r4, 0\nmov r5, 0\ncall local f\nexit\nf: BODY\nmov r0, 0\nexit";
+    assert!(verify(&text.replace("BODY", "ldxdw r2, [r1-8]")).is_ok());
+    assert_eq!(code(&text.replace("BODY", "stdw [r1-8], 0")).1, "unbounded-loop");
+    // And used as much of the stack: here of the second one's, below which lies a deep one.
+    let call = "mov r0, 0\nmov r1, r10\nmov r2, 0\nmov r3, 0\nmov r4, 0\nmov r5, 0\ncall local";
+    let text = format!(
+        "call local g\ncall local h\nexit\ng: {call} f\nexit\nh: {call} f\ncall local k\nexit\n\
+         f: stb [r1-40], 1\nmov r0, 0\nexit\nk: stb [r10-100], 1\nmov r0, 0\nexit"
+    );
+    assert_eq!(verify(&text).unwrap().report().stack_bytes, 140);
+}
+
+/// The same one call deeper: it is the frame of the function with the loop that counts.
+#[test]
+fn a_loop_in_a_function_loses_a_counter_that_a_call_resets() {
+    let text = "call local f\nexit\nf: stdw [r10-8], 0\na: mov r1, r10\ncall local g\nldxdw r0, [r10-8]\nadd r0, 1\n\
+                stxdw [r10-8], r0\njlt r0, 9999999, a\nexit\ng: BODY\nmov r0, 0\nexit";
+    assert!(verify(&text.replace("BODY", "mov r2, r1")).is_ok());
+    assert_eq!(code(&text.replace("BODY", "stdw [r1-8], 0")).1, "unbounded-loop");
 }
 
 #[test]
@@ -447,6 +470,77 @@ fn calls_that_are_used_again_hold_what_they_held() {
     }
 }
 
+/// Sixteen times back by wrapping around, which nothing counts: a loop that can only be followed, and is after each try
+/// to look at it as a whole has failed.
+const FOLLOWED: &str = "lddw r6, 0xfffffffffffffff0\na: BODYadd r6, 1\njne r6, 0, a\n";
+
+fn tried(text: &str) -> Result<Verified, Box<Rejection>> {
+    within(text, Limits { loop_steps_max: 20, ..Limits::default() })
+}
+
+/// A failed try takes nothing with it that waits outside of the loop.
+#[test]
+fn what_waits_elsewhere_is_looked_at_after_a_try_that_failed() {
+    // One way goes around the loop to right behind it, one to a place of its own; neither has written r4.
+    let text = format!(
+        "ldxdw r3, [r1]\nmov r0, 0\njeq r3, 1, out\njeq r3, 2, away\nmov r4, 0\n{}out: OUT\nexit\naway: AWAY\nexit",
+        FOLLOWED.replace("BODY", "")
+    );
+    let with = |out, away| tried(&text.replace("OUT", out).replace("AWAY", away));
+    assert_eq!(loops(&with("mov r0, 1", "mov r0, 2").unwrap())[0].1, 15);
+    for (out, away) in [("mov r0, r4", "mov r0, 2"), ("mov r0, 1", "mov r0, r4")] {
+        assert_eq!(with(out, away).unwrap_err().code(), "unusable-register", "{out} {away}");
+    }
+}
+
+/// Nor does it leave behind what it guessed: in the loop, in functions that it called, wherever these lie.
+#[test]
+fn nothing_is_left_of_a_try_that_failed() {
+    // Of both ways one is refused while the number is guessed, and the other waits.
+    let ways =
+        "jset r2, 1, x\nmov r3, r1\nadd r3, r2\nldxb r0, [r3]\nja y\nx: mov r3, r1\nadd r3, r2\nldxb r0, [r3]\ny: ";
+    let calls = FOLLOWED.replace("BODY", "mov r1, r7\nmov r2, r6\nadd r2, 16\ncall local f\n");
+    let inline = FOLLOWED.replace("BODY", &format!("mov r2, r6\nadd r2, 16\n{ways}"));
+    for text in [
+        format!("{inline}mov r0, 0\nexit"),
+        format!("mov r7, r1\n{calls}mov r0, 0\nexit\nf: {ways}exit"),
+        // The function that loops lies behind the one that it calls.
+        format!("call local g\nexit\nf: {ways}exit\ng: mov r7, r1\n{calls}mov r0, 0\nexit"),
+    ] {
+        let verified = tried(&text).unwrap_or_else(|rejection| panic!("{rejection}\n{text}"));
+        assert_eq!(loops(&verified)[0].1, 15, "{text}");
+        let followed = within(&text, Limits { loop_steps_max: 1_000_000, ..Limits::default() }).unwrap();
+        assert_eq!(verified.accesses(), followed.accesses(), "{text}");
+    }
+}
+
+/// Bytes that a loop holds are given back, and no others.
+#[test]
+fn bytes_after_loops_are_as_before() {
+    let wait = |name: &str, count: usize| -> (String, String) {
+        let ways = (0..count).map(|way| format!("jeq r0, {way}, {name}{way}\n")).collect();
+        (ways, (0..count).map(|way| format!("{name}{way}: mov r2, 1\n")).collect())
+    };
+    // What waits before the loops waits on while they are looked at; afterwards more does than they ever held.
+    let ((before, there), (after, there_too)) = (wait("h", 60), wait("i", 200));
+    // A loop with ways out, one within it.
+    let one = |name: usize| {
+        format!(
+            "mov r6, 0\na{name}: mov r7, 0\nb{name}: add r7, 1\njeq r7, r0, c{name}\njlt r7, 3000, b{name}\n\
+             add r6, 1\njeq r6, r0, c{name}\njlt r6, 3000, a{name}\nc{name}: mov r6, 0\nmov r7, 0\n"
+        )
+    };
+    let bytes = |loops: usize| {
+        let loops: String = (0..loops).map(one).collect();
+        let text =
+            format!("mov r6, 0\nmov r7, 0\nldxdw r0, [r1]\n{before}{loops}{after}{there}{there_too}mov r0, 0\nexit");
+        let limits = Limits { loop_steps_max: 100, ..Limits::default() };
+        let verified = within(&text, limits).unwrap_or_else(|rejection| panic!("{rejection}\n{text}"));
+        verified.report().bytes
+    };
+    assert_eq!((bytes(1), bytes(5)), (bytes(0), bytes(0)));
+}
+
 #[test]
 fn bytes_at_their_limit_with_loops_and_calls() {
     let text = "mov r6, 0\na: mov r1, r6\ncall local f\nadd r6, 1\njlt r6, 100, a\nexit\nf: mov r0, r1\nexit";
@@ -455,7 +549,10 @@ fn bytes_at_their_limit_with_loops_and_calls() {
     let least = usize::try_from(bytes(false)).unwrap();
     for reuse_calls in [false, true] {
         for (bytes_max, good) in [(least - 1, false), (least, true), (least + 1, true)] {
-            assert_eq!(within(text, Limits { reuse_calls, bytes_max, ..Limits::default() }).is_ok(), good);
+            let verdict = within(text, Limits { reuse_calls, bytes_max, ..Limits::default() });
+            assert_eq!(verdict.is_ok(), good);
+            // What calls gave is let go before it is too much.
+            assert!(verdict.is_err() || verdict.is_ok_and(|it| it.report().bytes <= bytes_max as u64));
         }
     }
 }

@@ -4,7 +4,9 @@ use super::budget::STATE_STEP_LEN;
 use super::*;
 use crate::helper::RAW_HELPERS;
 use crate::isa::assemble;
+use crate::map::{MapDecl, MapId, MapKind, PlacedMap};
 use crate::program::{CODE_LEN_MAX, Line, Program};
+use crate::verifier::report::PATH_SHOWN;
 use crate::verifier::{BYTES_MAX, Bits, STEPS_MAX, Scalar, Verified, verify, verify_observed};
 
 fn load(text: &str) -> Loaded {
@@ -152,6 +154,57 @@ fn the_worst_case_is_the_longest_possible_way() {
     ] {
         assert_eq!(verify(load(text)).unwrap().report().worst_fuel, worst, "{text}");
     }
+}
+
+/// A program that changes nothing may be stopped for want of fuel; one with state may not.
+#[test]
+fn worst_cases_at_the_fuel_limit() {
+    let text = "mov r0, 7\nstxdw [r10-8], r0\nlddw_map_value_index r1, 0\nCHANGE\nexit";
+    let decl = MapDecl {
+        name: "counts".to_owned(),
+        kind: MapKind::Array,
+        key_len: 4,
+        value_len: 8,
+        entries: 1,
+        contents: Vec::new(),
+    };
+    let map = PlacedMap { owner: "test".to_owned(), decl, id: MapId(0), region: Region::MapValues, base: 0 };
+    for (change, changes) in [("ldxdw r2, [r1]", false), ("stxdw [r1], r0", true)] {
+        for (fuel_limit, enough) in [(4, false), (5, true), (6, true)] {
+            let program = Program {
+                name: "test".to_owned(),
+                kind: ProgramKind::Raw { memory_len: 16 },
+                lines: Vec::new(),
+                maps: vec![map.clone()],
+                code: assemble(&text.replace("CHANGE", change)).unwrap().code,
+                fuel_limit,
+            };
+            match verify(Loaded::new(program, &RAW_HELPERS).unwrap()) {
+                Ok(verified) => {
+                    assert!(enough || !changes, "{fuel_limit}");
+                    let report = verified.report();
+                    assert_eq!((report.worst_fuel, report.can_run_out()), (5, !enough), "{fuel_limit}");
+                }
+                Err(rejection) => {
+                    assert!(changes && !enough, "{fuel_limit}");
+                    let reason = Reason::StateFuel { worst: 5, limit: fuel_limit };
+                    assert_eq!(rejection.cause, Cause::Proof(reason));
+                }
+            }
+        }
+    }
+}
+
+/// Of long ways the last decisions are shown, and how many came before.
+#[test]
+fn a_rejection_shows_the_end_of_a_long_way() {
+    let shown = |branches: usize| {
+        let text = format!("ldxb r3, [r1]\n{}mov r0, r9\nexit", "jeq r3, 1, +1\nmov r4, 1\n".repeat(branches));
+        verify(load(&text)).unwrap_err().to_string()
+    };
+    // Each branch is a decision, whichever way.
+    assert!(!shown(PATH_SHOWN - 1).contains("earlier") && !shown(PATH_SHOWN).contains("earlier"));
+    assert!(shown(PATH_SHOWN + 1).contains("path: 1 earlier, "));
 }
 
 #[test]

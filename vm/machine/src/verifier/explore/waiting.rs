@@ -92,6 +92,12 @@ mod tests {
             assert_eq!(waiting.first(number, end), plain.range(number..end).next().copied());
             assert_eq!(waiting.first(number, len), plain.range(number..).next().copied());
         }
+        for number in [5, 63, 64, 4096] {
+            let mut one = Waiting::new(len as usize);
+            one.insert(number);
+            let found = [(0, number), (0, number + 1), (number, number + 1), (number + 1, len)];
+            assert_eq!(found.map(|(start, end)| one.first(start, end)), [None, Some(number), Some(number), None]);
+        }
         assert_eq!(Waiting::new(0).first(0, 5), None);
         assert_eq!(waiting.first(len, len), None);
     }

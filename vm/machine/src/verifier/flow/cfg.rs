@@ -365,6 +365,7 @@ mod tests {
     use crate::helper::RAW_HELPERS;
     use crate::isa::assemble;
     use crate::program::{Program, ProgramKind};
+    use crate::verifier::reason::CYCLE_SHOWN;
 
     fn load(text: &str) -> Loaded {
         let program = Program {
@@ -444,6 +445,19 @@ mod tests {
         assert_eq!(order("call local -1\nexit"), Err((0, Reason::Recursion { cycle: vec![0] })));
         let text = "call local f\nexit\nf: call local g\nexit\ng: call local f\nexit";
         assert_eq!(order(text), Err((4, Reason::Recursion { cycle: vec![2, 4] })));
+    }
+
+    /// Of a long cycle the first functions are told, and how many more there are.
+    #[test]
+    fn cycles_are_told_up_to_a_length() {
+        for (functions, more) in
+            [(CYCLE_SHOWN as u32 - 1, ""), (CYCLE_SHOWN as u32, ""), (CYCLE_SHOWN as u32 + 1, " calls 1 more")]
+        {
+            let words = Reason::Recursion { cycle: (1..=functions).collect() }.to_string();
+            let shown: Vec<String> =
+                (1..=functions.min(CYCLE_SHOWN as u32)).map(|function| function.to_string()).collect();
+            assert_eq!(words, format!("the function calls itself: {}{more} calls 1", shown.join(" calls ")));
+        }
     }
 
     #[test]

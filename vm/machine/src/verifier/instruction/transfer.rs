@@ -184,12 +184,8 @@ pub(super) fn arithmetic(context: &Context<'_>, op: AluOp, width: Width, a: RegT
         }
         (Some(Yields::MovedFirst), RegType::Pointer(a), RegType::Scalar(b)) => moved(a, op, b),
         (Some(Yields::MovedFirst), RegType::Nullable(_), _) if planted(Fault::NullableArithmetic) => a,
-        (Some(Yields::MovedSecond), _, RegType::Map(_) | RegType::Nullable(_)) if op == AluOp::Mov => b,
-        (Some(Yields::MovedSecond), _, RegType::Pointer(b)) => match (op, a) {
-            (AluOp::Mov, _) => RegType::Pointer(b),
-            (_, RegType::Scalar(a)) => moved(b, op, a),
-            _ => UNDEFINED,
-        },
+        // A move of an address is a copy, and does not come here.
+        (Some(Yields::MovedSecond), RegType::Scalar(a), RegType::Pointer(b)) if op == AluOp::Add => moved(b, op, a),
         _ => UNDEFINED,
     }
 }
@@ -264,16 +260,8 @@ pub(in crate::verifier) fn assume(
         _ => Some((a, b)),
     };
     let Some((a, b)) = refined else { return false };
-    match (a, b) {
-        // Both refinements hold of the one value.
-        (RegType::Scalar(one), RegType::Scalar(other)) if same => {
-            let both = one.meet(other, B64);
-            state.refine(dst, RegType::Scalar(both));
-            return !both.is_empty();
-        }
-        _ => {}
-    }
     state.refine(dst, a);
+    // Of one value in two registers both refinements are the same.
     if operand == Operand::Reg && !same {
         state.refine(src, b);
     }

@@ -130,12 +130,12 @@ impl Links {
         let mut rest = self.list.iter_mut().filter(|link| link.class == class);
         let Some(first) = rest.next() else { return };
         let name = first.holder;
-        let mut others = 0;
+        let mut alone = true;
         for link in rest {
             link.class = name;
-            others += 1;
+            alone = false;
         }
-        if others == 0 {
+        if alone {
             self.list.retain(|link| link.holder != name);
         } else if let Ok(at) = self.list.binary_search_by_key(&name, |link| link.holder)
             && let Some(first) = self.list.get_mut(at)

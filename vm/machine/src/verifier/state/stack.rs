@@ -314,6 +314,8 @@ mod tests {
         assert_eq!(stack.saved(bytes(504, 4)), None);
         assert!(stack.holds_pointer(bytes(511, 1)) && !stack.holds_pointer(bytes(496, 8)));
         assert_eq!(stack.to_string(), "[-8]=pointer to record+8");
+        stack.store(bytes(0, 4), RegType::exact(7));
+        assert_eq!(stack.to_string(), "[-8]=pointer to record+8 [-512..-508]");
     }
 
     #[test]

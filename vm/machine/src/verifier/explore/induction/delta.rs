@@ -452,6 +452,25 @@ mod tests {
         for text in ["lsh r1, 31", "lsh r1, 33", "lsh r1, r2", "rsh r1, 32", "arsh r1, 32", "lsh32 r1, 31"] {
             assert_eq!(after(&with(1, delta), text, any), None, "{text}");
         }
+        let delta = Delta { shifted: true, ..delta };
+        for text in ["rsh r1, 31", "rsh r1, 33", "rsh r1, r2", "arsh r1, 16", "arsh r1, r2", "rsh32 r1, 31"] {
+            assert_eq!(after(&with(1, delta), text, any), None, "{text}");
+        }
+    }
+
+    /// An extension of a number that is below both signs leaves it as a signed one; what is known as an unsigned one
+    /// is let go.
+    #[test]
+    fn extensions_keep_signed_readings() {
+        let delta = Delta { origin: 1, lo: 0, hi: 0, readings: Readings::of(|_| true), shifted: false };
+        let signed = |reading| matches!(reading, Reading::S64 | Reading::S32);
+        for (value, want) in [
+            (Scalar::range(0, 9, Bits::B64), Readings::of(signed)),
+            (Scalar::unknown(Bits::B64), Readings::of(|reading| reading == Reading::S32)),
+        ] {
+            let extended = after(&with(2, delta), "movsx3264 r1, r2", (Scalar::unknown(Bits::B64), value)).unwrap();
+            assert_eq!(extended.readings, want, "{value}");
+        }
     }
 
     /// At each place where a reading turns over: a step that stays below it is followed there, one beyond is not.
@@ -528,6 +547,10 @@ mod tests {
         ] {
             assert_eq!(after(&with(1, delta), text, numbers), None, "{text}");
         }
+        // A constant comes from no place, though the number of a register stands there.
+        for text in ["mov r1, 3", "mov32 r1, 3"] {
+            assert_eq!(after(&with(0, delta), text, numbers), None, "{text}");
+        }
         let mut deltas = with(1, delta);
         deltas.step(&decoded("add r1, 1"), None, 0);
         assert_eq!(deltas.get(1), None);
@@ -560,6 +583,7 @@ mod tests {
         let (inside, wider) = (delta(1, 1, 1, 0b1111, false), delta(1, 1, 3, 0b0111, false));
         agreed.agree(&Deltas { list: vec![(1, one), (2, inside), (3, wider)] });
         assert_eq!(agreed.list, [(1, one), (2, one)]);
+        assert_eq!(agreed.bytes(), size_of::<Deltas>() + 2 * size_of::<(u8, Delta)>());
     }
 
     /// Slots hold what is stored whole in them, until something is written there.
@@ -613,6 +637,18 @@ mod tests {
             deltas.set(3, Some(delta));
             step(&mut deltas, text, access, 0);
             assert_eq!(deltas.get(3), None, "{text} {access:?}");
+        }
+        // The same one frame up: its slots are others than those of the caller's frame.
+        let above = |lo: u32| stack(lo + FRAME_LEN, lo + FRAME_LEN, Size::Double);
+        for (access, kept) in [(above(496), false), (above(504), true), (stack(496, 496, Size::Double), true)] {
+            let mut deltas = with(1, delta);
+            step(&mut deltas, "stxdw [r10-16], r1", above(496), 1);
+            step(&mut deltas, "ldxdw r3, [r10-16]", above(496), 1);
+            assert_eq!(deltas.get(3), Some(delta));
+            step(&mut deltas, "ldxdw r3, [r4]", stack(496, 496, Size::Double), 1);
+            assert_eq!(deltas.get(3), None);
+            step(&mut deltas, "stxdw [r3], r4", access, 1);
+            assert_eq!(deltas.get(slot(496)).is_some(), kept, "{access:?}");
         }
         // A call leaves r6 to r9, and the frame unless it writes there.
         for written in [false, true] {

@@ -96,3 +96,40 @@ impl Facts {
 const fn follows(op: AluOp) -> bool {
     matches!(op, AluOp::Add | AluOp::Sub | AluOp::Mov | AluOp::Movsx32 | AluOp::Lsh | AluOp::Rsh | AluOp::Arsh)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Size;
+    use crate::memory::Region;
+    use crate::verifier::number::{Bits, Scalar};
+
+    #[test]
+    fn what_is_seen_again_is_joined() {
+        let access = |lo, hi| Access { region: Region::Stack, lo, hi, size: Size::Byte };
+        let fact = |number, access, frame_written| Fact {
+            operands: Some((RegType::exact(number), RegType::exact(1))),
+            access,
+            frame_written,
+        };
+        let (one, other) = (fact(3, Some(access(4, 6)), false), fact(7, Some(access(2, 9)), true));
+        let number = RegType::Scalar(Scalar::exact(3, Bits::B64).join(Scalar::exact(7, Bits::B64), Bits::B64));
+        for (first, second) in [(one, other), (other, one)] {
+            let mut facts = Facts::default();
+            assert!(facts.add(5, first));
+            assert!(!facts.add(5, second));
+            let there = &facts.seen[&5];
+            assert_eq!((there.access, there.frame_written), (Some(access(2, 9)), true));
+            assert_eq!(there.operands, Some((number, RegType::exact(1))));
+        }
+        // Of accesses to other regions, or of other sizes, or where one is not known, nothing is.
+        let elsewhere = Access { region: Region::Buffer, ..access(4, 6) };
+        let longer = Access { size: Size::Half, ..access(4, 6) };
+        for second in [Some(elsewhere), Some(longer), None] {
+            let mut facts = Facts::default();
+            facts.add(5, one);
+            facts.add(5, fact(3, second, false));
+            assert_eq!(facts.seen[&5].access, None, "{second:?}");
+        }
+    }
+}

@@ -180,7 +180,7 @@ fn best(ends: &Deltas, question: &Question<'_>) -> Option<Trips> {
             }
             let (way, step) = match i128::from(step.lo) {
                 up @ 1.. => (most - first.0.max(least), up),
-                _ => (first.1.min(most) - least, -i128::from(step.hi)),
+                _ => (first.1.min(most) - least, i128::from(step.hi)),
             };
             // Below 0, no iteration can lead back.
             let count = u128::try_from(way).map_or(0, |way| way / step.unsigned_abs() + 1);

@@ -45,18 +45,18 @@ impl Scalar {
     ) -> Self {
         let Self { tnum, unsigned, signed, .. } = self;
         // Each half of the circle is one interval in both readings.
-        let half = |unsigned_half: Unsigned, least: i64, greatest: i64| {
+        let half = |least: i64, greatest: i64| {
             let by_sign = signed.meet(Signed { min: least, max: greatest });
             if by_sign.is_empty() {
                 return None;
             }
             let by_sign = Unsigned { min: bits.from_signed(by_sign.min), max: bits.from_signed(by_sign.max) };
-            let both = unsigned.meet(unsigned_half).meet(by_sign);
+            let both = unsigned.meet(by_sign);
             let (min, max) = (member_from(both.min)?, member_to(both.max)?);
             (min <= max).then_some(Unsigned { min, max })
         };
-        let below = half(Unsigned { min: 0, max: bits.sign() - 1 }, 0, bits.signed_max());
-        let above = half(Unsigned { min: bits.sign(), max: bits.mask() }, bits.signed_min(), -1);
+        let below = half(0, bits.signed_max());
+        let above = half(bits.signed_min(), -1);
         let tnum_of = |range: Unsigned| Tnum::of_range(range.min, range.max);
         let (unsigned, signed, ranges) = match (below, above) {
             (Some(below), Some(above)) => (
