@@ -1,18 +1,21 @@
 //! The machine against its peers: the same programs on our interpreter, on rbpf's, and as native Rust, side by side.
 //!
 //! *Proved*: the verifier accepted the program, and every access is checked against the region and the range that it
-//! proved. *Unproved*: every access is checked against all regions. Fuel is charged in both.
+//! proved. *Unproved*: every access is checked against all regions. Fuel is charged in both. Maps are held against
+//! the [`HashMap`] of the standard library, in the column for native code: rbpf has none.
 
 #[path = "../measure/mod.rs"]
 mod measure;
 
+use std::collections::HashMap;
 use std::hint::black_box;
 
 use measure::{Subject, medians, show, table};
 use trapline_vm::helper::RAW_HELPERS;
 use trapline_vm::interp::Code;
 use trapline_vm::isa::{Instruction, assemble};
-use trapline_vm::memory::Memory;
+use trapline_vm::map::{MapDecl, MapId, MapKind, PlacedMap};
+use trapline_vm::memory::{Capacities, Memory, Region};
 use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Loaded, Program, ProgramKind};
 use trapline_vm::verifier::verify;
 
@@ -21,6 +24,10 @@ const PREDICATE: &str = include_str!("predicate.s");
 const LOOP: &str = include_str!("loop.s");
 const SEARCH: &str = include_str!("search.s");
 const HELP: &str = include_str!("help.s");
+const COUNT: &str = include_str!("count.s");
+const REPLACE: &str = include_str!("replace.s");
+/// What stands for a time that there is none of.
+const NONE: &str = "—";
 
 /// A record that [`PREDICATE`] matches.
 fn record() -> [u8; 64] {
@@ -81,7 +88,7 @@ fn native_loop(rounds: u64) -> u64 {
     value
 }
 
-fn load(text: &str, memory_len: u32) -> Loaded {
+fn load(text: &str, memory_len: u32, maps: &[PlacedMap]) -> Loaded {
     let code = assemble(text).expect("the program assembles").code;
     let kind = ProgramKind::Raw { memory_len };
     let program = Program {
@@ -89,7 +96,7 @@ fn load(text: &str, memory_len: u32) -> Loaded {
         kind,
         code,
         lines: Vec::new(),
-        maps: Vec::new(),
+        maps: maps.to_vec(),
         fuel_limit: FUEL_LIMIT_DEFAULT,
     };
     Loaded::new(program, &RAW_HELPERS).expect("the program loads")
@@ -121,7 +128,7 @@ fn native_help() -> u64 {
 
 /// The times of one program: native, ours proved (if the verifier takes it), ours unproved, rbpf.
 fn compare(name: &str, text: &str, buffer: &[u8], native: impl Fn() -> u64) -> Option<Vec<String>> {
-    let loaded = load(text, u32::try_from(buffer.len()).expect("a small buffer"));
+    let loaded = load(text, u32::try_from(buffer.len()).expect("a small buffer"), &[]);
     let want = native();
     let verified = verify(loaded.clone()).unwrap_or_else(|rejection| panic!("{name} is proved\n{rejection}"));
     let proved = Code::proved(&verified).expect("a proof fits its program");
@@ -157,6 +164,64 @@ fn compare(name: &str, text: &str, buffer: &[u8], native: impl Fn() -> u64) -> O
     ])
 }
 
+fn hash() -> PlacedMap {
+    let decl = MapDecl {
+        name: "counts".to_owned(),
+        kind: MapKind::Hash,
+        key_len: 8,
+        value_len: 8,
+        entries: 1024,
+        contents: Vec::new(),
+    };
+    PlacedMap { owner: "bench".to_owned(), decl, id: MapId(0), region: Region::MapValues, base: 0 }
+}
+
+/// The same of a program with a hash map, beside the map of the standard library.
+fn compare_maps(name: &str, text: &str, native: impl Fn(&mut HashMap<u64, u64>) -> u64) -> Option<Vec<String>> {
+    let loaded = load(text, 0, &[hash()]);
+    let verified = verify(loaded.clone()).unwrap_or_else(|rejection| panic!("{name} is proved\n{rejection}"));
+    let proved = Code::proved(&verified).expect("a proof fits its program");
+    let unproved = Code::checked(&loaded);
+    let memory = || Memory::with_maps(&Capacities::default(), &[hash()]).expect("a small map");
+    let (mut memory_proved, mut memory_unproved, mut entries) = (memory(), memory(), HashMap::new());
+    // At first the map is empty; after that it is not.
+    for _ in 0..2 {
+        let want = native(&mut entries);
+        assert_eq!(proved.run(&mut memory_proved, FUEL_LIMIT_DEFAULT).result, Ok(want), "{name}");
+        assert_eq!(unproved.run(&mut memory_unproved, FUEL_LIMIT_DEFAULT).result, Ok(want), "{name}");
+    }
+    let mut subjects: [Subject<'_>; 3] = [
+        ("native", Box::new(|| _ = black_box(native(black_box(&mut entries))))),
+        ("proved", Box::new(|| _ = black_box(black_box(&proved).run(&mut memory_proved, FUEL_LIMIT_DEFAULT)))),
+        ("unproved", Box::new(|| _ = black_box(black_box(&unproved).run(&mut memory_unproved, FUEL_LIMIT_DEFAULT)))),
+    ];
+    let times = medians(&mut subjects)?;
+    let [native, proved, unproved] = times[..] else { return None };
+    let none = || NONE.to_owned();
+    let ratio = format!("{:.1}", proved / native);
+    Some(vec![name.to_owned(), show(native), show(proved), show(unproved), none(), none(), none(), ratio])
+}
+
+fn native_count(entries: &mut HashMap<u64, u64>) -> u64 {
+    let mut found = 0;
+    for key in 0..black_box(10) {
+        match entries.get_mut(&key) {
+            Some(count) => {
+                *count += 1;
+                found += 1;
+            }
+            None => _ = entries.insert(key, 1),
+        }
+    }
+    found
+}
+
+fn native_replace(entries: &mut HashMap<u64, u64>) -> u64 {
+    let keys = black_box(10);
+    (0..keys).for_each(|key| _ = entries.insert(key, key));
+    keys
+}
+
 fn main() {
     let (record, haystack) = (record(), haystack());
     let rows: Vec<Vec<String>> = [
@@ -165,6 +230,8 @@ fn main() {
         compare("loop, 1000 iterations", LOOP, &[], || native_loop(black_box(1000))),
         compare("search, 241 places", SEARCH, &haystack, || native_search(black_box(&haystack))),
         compare("ten helper calls", HELP, &[], native_help),
+        compare_maps("ten keys counted in a hash map", COUNT, native_count),
+        compare_maps("ten entries of a hash map replaced", REPLACE, native_replace),
     ]
     .into_iter()
     .flatten()

@@ -212,6 +212,7 @@ fn granted(manifest: &Manifest, access: &Access) -> Result<(), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::{MapDecl, MapId, MapKind, PlacedMap};
     use crate::record::{Slot, slots_len};
     use crate::verifier::state::RegType;
 
@@ -232,6 +233,38 @@ mod tests {
     }
 
     const SIZES: [Size; 4] = [Size::Byte, Size::Half, Size::Word, Size::Double];
+
+    /// A pointer into a value of a map can lead into any of its values; where they lie is believed only within the
+    /// region.
+    #[test]
+    fn values_of_a_map_are_all_its_values() {
+        let len = 4 * 16;
+        let max = Region::MapValues.capacity_max();
+        for (base, good) in [(32, true), (max - len - 1, true), (max - len, true), (max - len + 1, false)] {
+            let (name, kind) = ("a".to_owned(), MapKind::Hash);
+            let decl = MapDecl { name, kind, key_len: 8, value_len: 16, entries: 4, contents: Vec::new() };
+            let owner = "test".to_owned();
+            let maps = [PlacedMap { owner, decl, id: MapId(0), region: Region::MapValues, base }];
+            let pointer = RegType::pointer(Region::MapValues, 4).as_pointer().unwrap();
+            let state = AbstractState::entry();
+            let got = access(&Context::of(&maps), &state, pointer, 0, Size::Word, Mode::Read);
+            let want = Access { region: Region::MapValues, lo: base + 4, hi: base + 3 * 16 + 4, size: Size::Word };
+            assert_eq!(got.ok(), good.then_some(want), "{base}");
+        }
+    }
+
+    /// Of a saved address that is read in part it is told where it lies in its frame.
+    #[test]
+    fn part_of_an_address_is_told_by_its_place_in_the_frame() {
+        let mut state = AbstractState::entry();
+        state.enter_call();
+        state.set(1, RegType::pointer(Region::Buffer, 0));
+        state.save(1, Bytes::new(504, 8).unwrap(), 1);
+        let pointer = state.get(10).as_pointer().unwrap();
+        let got = access(&Context::of(&[]), &state, pointer, -8, Size::Word, Mode::Read);
+        let at = Pointer { offset: Scalar::exact(504, Bits::B64), ..pointer };
+        assert_eq!(got, Err(Reason::PartOfPointer { pointer: at }));
+    }
 
     /// Every offset of a record and every size, against a list of what is granted.
     #[test]

@@ -307,6 +307,7 @@ mod tests {
     use crate::isa::{REGISTERS, Role, TABLE, assemble};
     use crate::map::{MapDecl, MapKind, PlacedMap, Placement};
     use crate::memory::FRAME_LEN;
+    use crate::verifier::state::Bytes;
 
     fn decode(text: &str) -> Decoded {
         Decoded::at(&assemble(text).unwrap().code, 0).unwrap().unwrap()
@@ -461,6 +462,34 @@ mod tests {
                 let got = if possible { state.get(1).to_string() } else { "impossible".to_owned() };
                 assert!(got == want || got.contains(want) && want.starts_with("multiple"), "{text} {outcome}: {got}");
             }
+        }
+    }
+
+    #[test]
+    fn comparisons_refine_both_registers() {
+        let mut state = AbstractState::entry();
+        state.set(1, number(0, 9));
+        state.set(2, number(5, 20));
+        assert!(assume(&Context::of(&[]), &mut state, &decode("jgt r1, r2, +1"), true));
+        assert_eq!([1, 2].map(|register| state.get(register).to_string()), ["6..=9", "5..=8"]);
+    }
+
+    /// What was saved comes back from its slot alone: not from one of several, nor from as far into another region.
+    #[test]
+    fn a_load_restores_what_its_slot_holds() {
+        let mut state = AbstractState::entry();
+        state.set(3, number(7, 8));
+        state.save(0, Bytes::new(496, 8).unwrap(), 3);
+        for (region, lo, hi, want) in [
+            (Region::Stack, 496, 496, "7..=8"),
+            (Region::Stack, 488, 488, "any number"),
+            (Region::Stack, 488, 496, "any number"),
+            (Region::Buffer, 496, 496, "any number"),
+        ] {
+            let mut state = state.clone();
+            let access = Access { region, lo, hi, size: Size::Double };
+            step(&Context::of(&[]), &mut state, &decode("ldxdw r1, [r2]"), Some(&access));
+            assert_eq!(state.get(1).to_string(), want, "{access:?}");
         }
     }
 
