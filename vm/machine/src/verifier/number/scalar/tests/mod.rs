@@ -164,6 +164,18 @@ fn corner_scalars(bits: Bits) -> Vec<Scalar> {
     found
 }
 
+/// One set is within another only if all its numbers are in there; it is within itself and within any number.
+#[test]
+fn a_set_is_within_another_with_all_its_numbers() {
+    let all = with_members(W);
+    for (a, xs) in &all {
+        assert!(a.is_within_at(*a, W) && a.is_within_at(Scalar::unknown(W), W));
+        for (b, ys) in &all {
+            assert!(!a.is_within_at(*b, W) || xs.iter().all(|x| ys.contains(x)), "{a:?} {b:?}");
+        }
+    }
+}
+
 #[test]
 fn join_and_meet_are_sound() {
     let all = with_members(W);
