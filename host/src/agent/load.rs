@@ -458,7 +458,7 @@ fn refused_by_compiler(
                 {
                     let title = Some(document.title).filter(|title| !title.is_empty());
                     let id = Some(document.id.to_ascii_lowercase()).filter(|id| !id.is_empty());
-                    let refused_rule = refuse(source.line_of(label.span.range.start), title, Some(error));
+                    let refused_rule = refuse(label.span.range.start, title, Some(error));
                     refused.push(RefusedRule { id, ..refused_rule });
                 }
             }

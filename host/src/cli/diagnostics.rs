@@ -47,7 +47,7 @@ fn print_few(console: &Console, diagnostics: &[Diagnostic], refusals: &[Refusal]
         });
     }
     for refusal in refusals {
-        add(false, refusal.code, &|| format!("{}:{}: {}", refusal.file, refusal.line, refusal.reason));
+        add(false, refusal.code, &|| refusal.to_string());
     }
     for ((is_warning, code), (count, first)) in groups {
         let text = format!("{count} of {code}, first {first}");

@@ -131,7 +131,8 @@ impl Parity {
     pub(super) fn refused(rule: &RefusedRule) -> Self {
         Self {
             file: rule.file.clone(),
-            line: rule.line,
+            // Sigma is text, so it has lines.
+            line: rule.line.unwrap_or(1),
             name: rule.rule.clone(),
             id: rule.id.clone(),
             refused: Some(Refused { code: rule.code.clone(), reason: rule.reason.clone() }),
