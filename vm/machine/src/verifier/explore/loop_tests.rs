@@ -474,7 +474,7 @@ fn calls_that_are_used_again_hold_what_they_held() {
 #[test]
 fn ways_out_of_a_long_loop_meet() {
     let text = "ldxdw r3, [r1]\nmov r0, 0\na: mov r4, 1\njeq r0, r3, out\njlt r0, 50000, b\nmov r4, LAST\n\
-                jeq r3, 7, out\nb: add r0, 1\njlt r0, 100000, a\nmov r4, 1\nout: add r1, r4\nldxb r0, [r1]\nexit";
+                jset r3, 1, out\nb: add r0, 1\njlt r0, 100000, a\nmov r4, 1\nout: add r1, r4\nldxb r0, [r1]\nexit";
     let verified = verify(&text.replace("LAST", "15")).unwrap();
     assert_eq!(loops(&verified)[0].2, "r0");
     assert_eq!((verified.access(11).lo, verified.access(11).hi), (1, 15));
