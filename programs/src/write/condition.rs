@@ -192,11 +192,19 @@ impl<'w> Writer<'w> {
 fn defaulted(expr: &Expr) -> Option<(&FieldRef, Vec<Leaf>)> {
     let Expr::Or(cases) = expr else { return None };
     let [Expr::And(there), Expr::And(absent)] = cases.as_slice() else { return None };
-    let ([Expr::Leaf(Leaf { kind: LeafKind::Exists(field), .. }), tests], [Expr::Not(_), _]) =
+    let ([Expr::Leaf(Leaf { kind: LeafKind::Exists(field), .. }), tests], [Expr::Not(missing), never]) =
         (there.as_slice(), absent.as_slice())
     else {
         return None;
     };
+    let is_same = matches!(&**missing, Expr::Leaf(Leaf { kind: LeafKind::Exists(same), .. }) if same == field);
+    let fails = match never {
+        Expr::And(parts) => parts.iter().all(|part| *part == Expr::Const(false)),
+        never => *never == Expr::Const(false),
+    };
+    if !is_same || !fails {
+        return None;
+    }
     match tests {
         Expr::Leaf(leaf) => Some((field, vec![leaf.clone()])),
         Expr::And(parts) => {
