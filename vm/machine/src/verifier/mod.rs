@@ -87,7 +87,7 @@ use crate::program::{Loaded, Program};
 
 /// Which programs are accepted: raised whenever some program may be accepted that was refused before, or refused that was
 /// accepted. `tests/verifier.rs` reminds of it.
-pub const VERIFIER_VERSION: u32 = 1;
+pub const VERIFIER_VERSION: u32 = 2;
 /// Steps of a proof: instructions looked at, and states handed on; more for states that hold much. A program without
 /// loops and calls takes less than four per instruction slot, so the longest one fits.
 pub const STEPS_MAX: u64 = 1_000_000;
