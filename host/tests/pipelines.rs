@@ -436,3 +436,15 @@ fn a_running_agent_takes_a_pipeline_in_like_a_rule() {
     let change = library.unload(&["site.yml".to_owned()]).unwrap();
     assert_eq!(change.changed.replaced, ["a_rule"]);
 }
+
+#[test]
+fn what_is_proved_is_what_pipelines_made_of_it() {
+    let folder = folder(&rule("  one: {User|expand: '%admins%'}\n  condition: one"), &["vars: {admins: [alice]}"]);
+    for paths in [&["rules"][..], &["rules/rule.yml", "rules/site0.yml"], &["rules/site0.yml", "rules/rule.yml"]] {
+        let output = trapline(&[&["--color", "never", "verify"], paths].concat(), folder.path());
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.starts_with("proved  a_rule"), "{paths:?}: {said}");
+    }
+    let alone = trapline(&["verify", "rules/rule.yml"], folder.path());
+    assert_eq!(alone.status.code(), Some(2));
+}

@@ -48,7 +48,11 @@ impl Control {
     /// Asks the agent for a change and prints what came of it. The sources are those that the request is made of, if
     /// any.
     pub(super) fn change(&self, request: Request, sources: &[Arc<Source>]) -> anyhow::Result<Outcome> {
-        let response = self.ask(request)?;
+        self.changed(self.ask(request)?, sources)
+    }
+
+    /// Prints what a change came to.
+    pub(super) fn changed(&self, response: Response, sources: &[Arc<Source>]) -> anyhow::Result<Outcome> {
         if self.format == Format::Json {
             print_json(&response)?;
         }

@@ -9,7 +9,7 @@ use clap::Args;
 use trapline_programs::diagnostic::Source;
 
 use super::control::Control;
-use super::rules::{RuleFiles, STOCK};
+use super::rules::{RuleFiles, STOCK, told};
 use super::{Console, Outcome};
 use crate::agent::control::place::file_name;
 use crate::agent::control::{Request, RuleFile};
@@ -51,10 +51,11 @@ impl Load {
         }
         let sources: Vec<Arc<Source>> = sources.into_values().collect();
         if sources.is_empty() {
-            bail!("there is no .trap file to load");
+            bail!("there are no rules to load");
         }
         let files = sources.iter().map(|source| RuleFile { name: source.name.clone(), text: source.text.clone() });
         let request = Request::Load { files: files.collect() };
-        self.control.change(request, &sources)
+        let response = told(sources.len(), || self.control.ask(request))?;
+        self.control.changed(response, &sources)
     }
 }

@@ -228,13 +228,16 @@ impl RuleFiles {
 
 /// Compiles and proves what the paths named, and says on a terminal that it does.
 pub(super) fn load_all(files: &RuleFiles) -> Result<Loaded, BuildError> {
+    told(files.files.len(), || load(&files.texts(), catalogue()))
+}
+
+/// Says on a terminal that so many files are compiled and proved, while they are.
+pub(super) fn told<T>(files: usize, work: impl FnOnce() -> T) -> T {
     let mut console = Console::with_status();
-    console.status(|| {
-        format!("compiling and proving {}", count(files.files.len() as u64, "file of rules", "files of rules"))
-    });
-    let loaded = load(&files.texts(), catalogue());
+    console.status(|| format!("compiling and proving {}", count(files as u64, "file of rules", "files of rules")));
+    let result = work();
     console.finish();
-    loaded
+    result
 }
 
 /// What lies in a folder.

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use trapline_programs::catalogue::catalogue;
 
 use super::changes::{Announced, Folders};
-use super::rules::{RuleFiles, STOCK, refused_outcome};
+use super::rules::{RuleFiles, STOCK, refused_outcome, told};
 use super::signals::Signals;
 use super::summary::{Refusals, RuleLine, grouped};
 use super::telling::{self, AlertFormat, Telling, Told};
@@ -147,7 +147,8 @@ impl Run {
         }
         let supply = SourceSupply::live(catalogue(), facts.profile);
         let loader = Loader::new(catalogue().clone(), Some(supply));
-        let (library, opened) = Library::open(loader, self.dev, files.entries())?;
+        let entries = files.entries();
+        let (library, opened) = told(entries.len(), || Library::open(loader, self.dev, entries))?;
         diagnostics::print_opened(&console, &opened);
         if let Some(note) = files.skipped_note() {
             console.warning(&note);

@@ -1,5 +1,6 @@
 //! What there is to prove: the programs of a file, each linked by itself, with the names that the linker knows.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use trapline_engine::{Domain, LinkOptions};
 use trapline_programs::catalogue::catalogue;
-use trapline_programs::compile::compile;
+use trapline_programs::compile::{Compiled, compile};
 use trapline_programs::diagnostic::{Diagnostic, Level, Source};
 use trapline_programs::object::{self, RawProgram};
+use trapline_programs::sigma;
 use trapline_vm::helper::{HelperTable, RAW_HELPERS, RULE_HELPERS};
 use trapline_vm::isa::Instruction;
 use trapline_vm::map::{MapDecl, NoRoomForMap, PlacedMap, Placement};
@@ -19,7 +21,7 @@ use trapline_vm::program::{FUEL_LIMIT_DEFAULT, Object, Program, ProgramKind};
 use trapline_vm::record::OsSet;
 
 use super::super::exec::cases;
-use super::super::rules::{RuleFiles, STOCK};
+use super::super::rules::{RuleFiles, STOCK, told};
 use super::super::{Console, diagnostics};
 use super::assembly::{AssemblyFile, Mistake};
 
@@ -95,11 +97,10 @@ pub(in crate::cli) struct Options {
 /// All programs of some files, in their order.
 pub(in crate::cli) fn find(paths: &[PathBuf], options: Options, console: &Console) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
+    let of_sigma = of_sigma(paths)?;
     for path in paths {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        match extension {
-            _ if path.as_os_str() == STOCK || path.is_dir() => rules(path, options, console, &mut found)?,
-            "trap" | "yml" | "yaml" | "o" => rules(path, options, console, &mut found)?,
+        match extension(path) {
+            _ if is_rules(path) => rules(path, &of_sigma, options, console, &mut found)?,
             "asm" | "s" => found.push(assembly(path, options)?),
             "hex" => found.push(hex(path, options)?),
             "jsonl" => each_case(path, &mut found)?,
@@ -112,9 +113,50 @@ pub(in crate::cli) fn find(paths: &[PathBuf], options: Options, console: &Consol
     Ok(found)
 }
 
-/// Rules: each file compiled by itself, each object linked in a domain of its own, so that nothing depends on what else
-/// is proved. Of object files the raw programs, too.
-fn rules(path: &Path, options: Options, console: &Console, found: &mut Vec<Found>) -> anyhow::Result<()> {
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+/// Whether a path names rules, or a folder that may hold some.
+fn is_rules(path: &Path) -> bool {
+    let is_file = matches!(extension(path), "trap" | "yml" | "yaml" | "o");
+    is_file || path.as_os_str() == STOCK || path.is_dir()
+}
+
+/// All rules of Sigma, compiled together: pipelines and filters change those of other files.
+fn of_sigma(paths: &[PathBuf]) -> anyhow::Result<Compiled> {
+    let mut sources: Vec<Arc<Source>> = Vec::new();
+    for path in paths.iter().filter(|path| is_rules(path)) {
+        let texts = RuleFiles::find(std::slice::from_ref(path))?.texts();
+        sources.extend(texts.into_iter().map(|text| text.source).filter(|source| sigma::is_sigma(&source.name)));
+    }
+    let mut names = HashSet::new();
+    sources.retain(|source| names.insert(source.name.clone()));
+    if sources.is_empty() {
+        return Ok(Compiled::default());
+    }
+    Ok(told(sources.len(), || compile(&sources, catalogue())))
+}
+
+/// What of it is of this file.
+fn part_of(compiled: &Compiled, name: &str) -> Compiled {
+    let is_of =
+        |diagnostic: &&Diagnostic| diagnostic.labels.first().is_some_and(|label| label.span.source.name == name);
+    Compiled {
+        rules: compiled.rules.iter().filter(|rule| rule.rule.source.name == name).cloned().collect(),
+        diagnostics: compiled.diagnostics.iter().filter(is_of).cloned().collect(),
+    }
+}
+
+/// Rules: each file compiled by itself, but for those of Sigma, each object linked in a domain of its own, so that
+/// nothing depends on what else is proved. Of object files the raw programs, too.
+fn rules(
+    path: &Path,
+    of_sigma: &Compiled,
+    options: Options,
+    console: &Console,
+    found: &mut Vec<Found>,
+) -> anyhow::Result<()> {
     let files = RuleFiles::find(std::slice::from_ref(&path.to_owned()))?;
     for text in files.texts() {
         // What is wrong with an object file is told when it is compiled.
@@ -127,7 +169,11 @@ fn rules(path: &Path, options: Options, console: &Console, found: &mut Vec<Found
                 continue;
             }
         }
-        let compiled = compile(std::slice::from_ref(&text.source), catalogue());
+        let compiled = if sigma::is_sigma(&text.source.name) {
+            part_of(of_sigma, &text.source.name)
+        } else {
+            compile(std::slice::from_ref(&text.source), catalogue())
+        };
         let (errors, warnings): (Vec<_>, Vec<_>) =
             compiled.diagnostics.into_iter().partition(|diagnostic| diagnostic.level == Level::Error);
         diagnostics::print_all(console, &warnings);
